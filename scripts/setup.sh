@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Makes the project's own virtual environment (.venv) with what the given extras need. Runs again only when
+# pyproject.toml or the extras changed. Usage: scripts/setup.sh [extra,extra…]
+# PYTHON chooses the interpreter, TORCH_VERSION the PyTorch release, TORCH_INDEX_URL an index with CPU-only wheels.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+extras=${1:-speech}
+torch=${TORCH_VERSION:-2.13.0}
+
+find_python() {
+  for candidate in "${PYTHON:-}" python3.12 python3.11 python3; do
+    if [ -n "$candidate" ] && command -v "$candidate" >/dev/null &&
+      "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  echo "setup: Python 3.11 or 3.12 is needed and was not found; install it or set PYTHON" >&2
+  exit 2
+}
+
+debian() { # install Debian packages where that is possible; say what is missing where it is not
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+  else
+    echo "setup: please install these Debian packages: $*" >&2
+    return 1
+  fi
+}
+
+python=$(find_python)
+stamp=$({ cat pyproject.toml scripts/setup.sh; echo "$extras $torch $("$python" -V)"; } | sha256sum | cut -c1-64)
+if [ "$(cat .venv/.stamp 2>/dev/null)" = "$stamp" ]; then exit 0; fi
+
+echo "setup: making .venv with $("$python" -V), torch $torch, extras [$extras] (a few minutes the first time)"
+if [ ! -x .venv/bin/python ]; then
+  if ! "$python" -m venv .venv 2>/dev/null; then
+    rm -rf .venv
+    debian python3-venv
+    "$python" -m venv .venv
+  fi
+fi
+pip=(.venv/bin/python -m pip --disable-pip-version-check -q)
+"${pip[@]}" install ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} "torch==$torch"
+"${pip[@]}" install -e ".[$extras]"
+case ",$extras," in *,train,*)
+  # The world draws with real fonts and speaks with a second synthesizer; both come from Debian.
+  if ! ls /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc /usr/lib/*/libflite.so.1 >/dev/null 2>&1; then
+    debian $(sed -n 's/^ *"\(fonts-[^"]*\)"$/\1/p; s/^ *"\(fonts-[^"]*\) "$/\1/p' src/autoglm_phone/train/world/assets.py) \
+      libflite1 libgl1 libegl1 libfontconfig1 || echo "setup: without them the tests of the drawn world are left out" >&2
+  fi ;;
+esac
+echo "$stamp" > .venv/.stamp

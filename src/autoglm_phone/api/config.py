@@ -1,0 +1,144 @@
+"""The server's configuration: resolved once from flags, never changed. Each default has its reason beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from autoglm_phone.errors import ConfigError, NotBuiltError
+
+# Flags of parts that later releases bring: known by name, so that they are refused and not ignored.
+NOT_BUILT = {
+    "enable_dynamic_graph": "the dynamic graph",
+    "graph_policy": "the dynamic graph",
+    "exit_risk": "calibrated early exits",
+    "tower_memory": "tower offload under a memory budget",
+    "offload_segments": "segment offload",
+    "kv_cache_dtype": "quantized KV caches",
+    "speculative_config": "speculative decoding",
+    "enable_lora": "adapters",
+    "pipeline_parallel_size": "pipeline parallelism",
+    "data_parallel_size": "data parallelism",
+}
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    model: str = "mini"  # a folder, or the name of a bundled model
+    served_model_names: tuple[str, ...] = ()  # empty: the model's own name
+    host: str = "0.0.0.0"
+    port: int = 8000
+    api_keys: tuple[str, ...] = ()  # empty: no authentication
+    log_level: str = "info"
+
+    # The model and the engine.
+    dtype: str = "auto"
+    quantization: str | None = None
+    quantized: bool = False
+    device: str = "auto"
+    tensor_parallel_size: int = 1
+    max_model_len: int | None = None  # None: the checkpoint's own limit
+    max_num_seqs: int = 32  # rows of a step; more streams than this wait
+    dynamic_batching: bool = True
+    enable_prefix_caching: bool = True
+    gpu_memory_utilization: float = 0.9
+    kv_cache_memory: int | None = None  # bytes; None: the engine's default
+    seed: int = 0
+
+    # What a request may bring.
+    limit_mm_per_prompt: Mapping[str, int] = field(default_factory=lambda: {"image": 10, "audio": 10})
+    mm_processor_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    allowed_media_domains: tuple[str, ...] = ()  # empty: no media by URL
+    max_body_bytes: int = 64 * 1024 * 1024  # ten full-resolution phone screenshots in Base64
+    max_pending: int = 256  # sequences inside the server, running and queued
+    max_audio_seconds: float = 600.0  # of one transcription
+    max_chat_audio_seconds: float = 120.0  # of one clip in a chat
+    max_image_pixels: int = 50_000_000  # of one encoded picture
+
+    def __post_init__(self) -> None:
+        _between("port", self.port, 0, 65535)
+        _between("tensor-parallel-size", self.tensor_parallel_size, 1, 64)
+        _between("max-num-seqs", self.max_num_seqs, 1, 4096)
+        _between("gpu-memory-utilization", self.gpu_memory_utilization, 0.05, 1.0)
+        _between("max-pending", self.max_pending, 1, 100_000)
+        if self.max_model_len is not None:
+            _between("max-model-len", self.max_model_len, 16, 10_000_000)
+        for kind, count in self.limit_mm_per_prompt.items():
+            if kind not in ("image", "audio"):
+                raise ConfigError(f"--limit-mm-per-prompt knows image and audio, not {kind!r}")
+            _between(f"limit-mm-per-prompt {kind}", count, 0, 256)
+        if self.tensor_parallel_size > 1:
+            raise NotBuiltError("--tensor-parallel-size above 1 is not built yet; leave it at 1")
+        if self.quantized or self.quantization is not None:
+            raise NotBuiltError("--quantization and --quantized are not built yet; serve the unquantized checkpoint")
+
+    def engine_options(self) -> dict[str, Any]:
+        """The fields that the engine's own configuration takes, under its names."""
+        options: dict[str, Any] = {
+            "dtype": self.dtype,
+            "device": self.device,
+            "max_num_seqs": self.max_num_seqs if self.dynamic_batching else 1,
+            "enable_prefix_caching": self.enable_prefix_caching,
+            "gpu_memory_utilization": self.gpu_memory_utilization,
+            "seed": self.seed,
+        }
+        if self.max_model_len is not None:
+            options["max_model_len"] = self.max_model_len
+        return options
+
+
+def _between(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"--{name} must lie between {low} and {high}, not {value}")
+
+
+def read_limits(text: str | None) -> dict[str, int]:
+    """`--limit-mm-per-prompt`: JSON as in {"image": 10}, or image=10,audio=2."""
+    limits = {"image": 10, "audio": 10}
+    if not text:
+        return limits
+    try:
+        if text.lstrip().startswith("{"):
+            given = json.loads(text)
+        else:
+            given = {k.strip(): v for k, v in (item.split("=", 1) for item in text.split(","))}
+        limits.update({str(k): int(v) for k, v in given.items()})
+    except (ValueError, TypeError, AttributeError) as exc:
+        raise ConfigError("--limit-mm-per-prompt must look like '{\"image\": 10}' or image=10") from exc
+    return limits
+
+
+def read_processor_kwargs(text: str | None) -> dict[str, Any]:
+    """`--mm-processor-kwargs`: a JSON object; `max_pixels` is the one option there is."""
+    if not text:
+        return {}
+    try:
+        given = json.loads(text)
+    except ValueError as exc:
+        raise ConfigError("--mm-processor-kwargs must be a JSON object as in '{\"max_pixels\": 5000000}'") from exc
+    if not isinstance(given, dict) or set(given) - {"max_pixels"}:
+        raise ConfigError("--mm-processor-kwargs knows one option, max_pixels")
+    pixels = given.get("max_pixels")
+    if pixels is not None and (isinstance(pixels, bool) or not isinstance(pixels, int) or not 784 <= pixels <= 10**8):
+        raise ConfigError("max_pixels must be a whole number between 784 and 100000000")
+    return given
+
+
+def read_keys(keys: Sequence[str], key_file: Path | None, environment: str | None = None) -> tuple[str, ...]:
+    """All keys: the flags', those of a file (one a line, # comments), and AUTOGLM_PHONE_API_KEY's."""
+    found = [k for k in keys if k]
+    if key_file is not None:
+        try:
+            lines = key_file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise ConfigError(f"--api-key-file: cannot read {key_file}") from exc
+        in_file = [s for line in lines if (s := line.strip()) and not s.startswith("#")]
+        if not in_file:
+            raise ConfigError(f"--api-key-file: {key_file} holds no key")
+        found += in_file
+    if environment:
+        found.append(environment)
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,238 @@
+"""The one interface between the engine's decoder and the kernels that run it.
+
+A backend packs weights once into its own handles and then offers the few operations of a GLM decoder layer. Everything
+a call needs about the batch is in its arguments. `torch_backend` is the truth; faster backends are tested against it,
+and may replace `run_segment` as a whole (one native call, or one CUDA graph).
+
+Shapes: T rows (tokens) of a step, H hidden size, D head size, Hq / Hk query and key-value heads, R = Hk * D.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class AttentionShape:
+    """Heads of a decoder and what its sliding layers see."""
+
+    heads: int
+    kv_heads: int
+    head_dim: int
+
+    @property
+    def q_width(self) -> int:
+        return self.heads * self.head_dim
+
+    @property
+    def kv_width(self) -> int:
+        return self.kv_heads * self.head_dim
+
+
+@dataclass(frozen=True)
+class DecodeGroup:
+    """Rows of one token each, of similar context length, that attend in one batched call.
+
+    rows: [first, end) among the step's rows. pages: long [B * P], P pages a row, padded with any valid page.
+    length: keys of each row after cutting the last page short; mask: additive [B, 1, 1, length] or None if all
+    keys count for all rows.
+    """
+
+    first: int
+    end: int
+    pages: Tensor
+    num_pages: int
+    length: int
+    mask: Tensor | None
+
+
+@dataclass(frozen=True)
+class ChunkGroup:
+    """Rows of one sequence's prefill chunk.
+
+    pages: long [P], the context's pages, or None when the chunk is the whole context (plain causal attention over its
+    own keys). mask: bool [rows, length], True = attend; None for plain causal.
+    """
+
+    first: int
+    end: int
+    pages: Tensor | None
+    length: int
+    mask: Tensor | None
+
+
+@dataclass(frozen=True)
+class AttentionPlan:
+    """What each row of a step attends to, in one segment's pages."""
+
+    decodes: Sequence[DecodeGroup]
+    chunks: Sequence[ChunkGroup]
+
+
+@dataclass(frozen=True)
+class CrossGroup:
+    """Rows of one sequence that see media.
+
+    rows: [first, end) among the step's rows that see at least one medium. keys_values: per cross-attention layer,
+    (K, V) each [heads, M, head size], cut to the M states that the last row sees. mask: bool [rows, M] or None.
+    """
+
+    first: int
+    end: int
+    keys_values: Sequence[tuple[Tensor, Tensor]]
+    mask: Tensor | None
+
+
+@dataclass(frozen=True)
+class SegmentMeta:
+    """A step as one segment sees it.
+
+    slots: long [T], where each row's keys and values are written (page * page_size + offset).
+    full, window: what full and sliding layers attend to; window is None in models without sliding layers.
+    rotary: whatever the backend's `rotary` made of the positions. cross: rows that see media; empty for text.
+    """
+
+    slots: Tensor
+    full: AttentionPlan
+    window: AttentionPlan | None
+    rotary: Any
+    cross: Sequence[CrossGroup] = ()
+
+
+@dataclass(frozen=True)
+class CrossWeights:
+    """Handles of a gated cross-attention; tanh(gate) is folded into `out`. index: its place among the cross layers."""
+
+    index: int
+    norm: Any
+    q: Any
+    out: Any
+    heads: int
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """A backend's handles of one decoder layer. `qkv` and `gate_up` are fused."""
+
+    input_norm: Any
+    qkv: Any
+    out: Any
+    post_attention_norm: Any  # on the attention's output
+    mlp_norm: Any
+    gate_up: Any
+    down: Any
+    post_mlp_norm: Any
+    sliding: bool = False
+    cross: CrossWeights | None = None
+    extras: dict[str, Any] = field(default_factory=dict)
+
+
+class Backend(ABC):
+    """See the module's docstring. `device` and `dtype` are those of activations and KV pages."""
+
+    name: str
+    device: torch.device
+    dtype: torch.dtype
+
+    # Packing, once at load time. Weights come as [out, in] tensors of any dtype, on the CPU.
+
+    @abstractmethod
+    def pack_norm(self, weight: Tensor) -> Any:
+        """RMSNorm whose output is used by itself."""
+
+    @abstractmethod
+    def pack_norm_linear(self, norm: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Any, Any]:
+        """RMSNorm followed by one linear: (norm, linear) handles; a backend may fold one into the other."""
+
+    @abstractmethod
+    def pack_linear(self, weight: Tensor, bias: Tensor | None) -> Any: ...
+
+    @abstractmethod
+    def pack_embedding(self, weight: Tensor) -> Any: ...
+
+    @abstractmethod
+    def new_pages(self, num_layers: int, num_pages: int, page_size: int, shape: AttentionShape) -> Any:
+        """Storage for keys and values of `num_pages` pages of a segment with at most `num_layers` layers."""
+
+    # Operations.
+
+    @abstractmethod
+    def embed(self, table: Any, ids: Tensor) -> Tensor:
+        """ids long [T] → [T, H]."""
+
+    @abstractmethod
+    def linear(self, x: Tensor, weight: Any) -> Tensor: ...
+
+    @abstractmethod
+    def norm(self, x: Tensor, weight: Any) -> Tensor: ...
+
+    @abstractmethod
+    def add_norm(self, x: Tensor, y: Tensor, weight: Any) -> Tensor:
+        """x + norm(y)."""
+
+    @abstractmethod
+    def rotary(self, positions: Tensor) -> Any:
+        """Tables for positions long [T], or [3, T] (time, height, width) for M-RoPE."""
+
+    @abstractmethod
+    def apply_rotary(self, qkv: Tensor, rotary: Any, shape: AttentionShape) -> Tensor:
+        """Rotate the query and key part of qkv [T, (Hq + 2 Hk) * D]; may work in place."""
+
+    @abstractmethod
+    def attention(
+        self, pages: Any, layer: int, qkv: Tensor, slots: Tensor, plan: AttentionPlan, shape: AttentionShape
+    ) -> Tensor:
+        """Write the rows' keys and values into pages, then attend: [T, Hq * D]. `layer` counts within its segment."""
+
+    @abstractmethod
+    def cross_attention(self, q: Tensor, group: CrossGroup, weights: CrossWeights) -> Tensor:
+        """q [rows, H] of one group → [rows, H], before the output projection."""
+
+    @abstractmethod
+    def swiglu(self, gate_up: Tensor) -> Tensor:
+        """silu(first half) * second half: [T, 2 F] → [T, F]."""
+
+    # Composed; a backend may replace it as a whole.
+
+    def run_segment(
+        self, layers: Sequence[LayerWeights], hidden: Tensor, meta: SegmentMeta, pages: Any, shape: AttentionShape
+    ) -> Tensor:
+        """hidden [T, H] → [T, H] through the layers of one segment. `hidden` may be overwritten."""
+        for index, layer in enumerate(layers):
+            if layer.cross is not None and meta.cross:
+                hidden = self._cross(layer.cross, hidden, meta.cross)
+            plan = meta.window if layer.sliding and meta.window is not None else meta.full
+            qkv = self.linear(self.norm(hidden, layer.input_norm), layer.qkv)
+            qkv = self.apply_rotary(qkv, meta.rotary, shape)
+            attended = self.attention(pages, index, qkv, meta.slots, plan, shape)
+            hidden = self.add_norm(hidden, self.linear(attended, layer.out), layer.post_attention_norm)
+            inner = self.swiglu(self.linear(self.norm(hidden, layer.mlp_norm), layer.gate_up))
+            hidden = self.add_norm(hidden, self.linear(inner, layer.down), layer.post_mlp_norm)
+        return hidden
+
+    def _cross(self, weights: CrossWeights, hidden: Tensor, groups: Sequence[CrossGroup]) -> Tensor:
+        """Rows that see no medium keep their state."""
+        everyone = sum(group.end - group.first for group in groups) == hidden.shape[0]
+        rows = hidden if everyone else torch.cat([hidden[group.first : group.end] for group in groups])
+        q = self.linear(self.norm(rows, weights.norm), weights.q)
+        parts, start = [], 0
+        for group in groups:
+            end = start + group.end - group.first
+            parts.append(self.cross_attention(q[start:end], group, weights))
+            start = end
+        delta = self.linear(parts[0] if len(parts) == 1 else torch.cat(parts), weights.out)
+        if everyone:
+            return hidden + delta
+        hidden = hidden.clone()
+        start = 0
+        for group in groups:
+            end = start + group.end - group.first
+            hidden[group.first : group.end] += delta[start:end]
+            start = end
+        return hidden

@@ -1,0 +1,193 @@
+"""Plain PyTorch: the truth that faster backends are tested against, and quick enough on a CPU to serve.
+
+Small models are bound by the number of operator calls on a CPU, so in float32 there
+- the norm's weight is folded into the linear after it, and RMSNorm is x / hypot(|x|, sqrt(H eps)), three calls;
+- rotary embedding is one in-place complex product (unrotated dims have the factor 1);
+- linears keep their weight as [in, out]: quicker than [out, in] for 2 to 32 rows, no slower for others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from autoglm_phone.backends.base import AttentionPlan, AttentionShape, Backend, CrossGroup, CrossWeights
+
+
+@dataclass(frozen=True)
+class Linear:
+    weight: Tensor  # [in, out]
+    bias: Tensor | None
+
+
+@dataclass(frozen=True)
+class Norm:
+    """weight [H] as it multiplies the normed value; None when it is folded away."""
+
+    weight: Tensor | None
+
+
+class TorchBackend(Backend):
+    """Args:
+    device, dtype: of activations, weights and KV pages.
+    eps: of every RMSNorm. head_dim, rotary_dim, theta: rotary embedding over the first rotary_dim dims of a head,
+        in interleaved pairs. mrope_section: pairs that follow (time, height, width); None for 1-D positions.
+    """
+
+    name = "torch"
+
+    def __init__(
+        self,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        eps: float,
+        head_dim: int,
+        rotary_dim: int,
+        theta: float,
+        mrope_section: Sequence[int] | None = None,
+    ):
+        self.device = device
+        self.dtype = dtype
+        self.eps = eps
+        self.folds = dtype == torch.float32 and device.type == "cpu"
+        self._pairs = rotary_dim // 2
+        self._head_pairs = head_dim // 2
+        self._inverse = 1.0 / theta ** (torch.arange(0, rotary_dim, 2, dtype=torch.float32, device=device) / rotary_dim)
+        self._axis = None
+        if mrope_section is not None:
+            axes = [torch.full((size,), index % 3) for index, size in enumerate(mrope_section)]
+            self._axis = torch.cat(axes).to(device)  # [pairs]: which of (t, h, w) turns each pair
+
+    # Packing
+
+    def pack_norm(self, weight: Tensor) -> Norm:
+        weight = self._place(weight)
+        return Norm(weight * math.sqrt(weight.shape[0]) if self.folds else weight)
+
+    def pack_norm_linear(self, norm: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Norm, Linear]:
+        if not self.folds:
+            return self.pack_norm(norm), self.pack_linear(weight, bias)
+        scale = norm.float() * math.sqrt(norm.shape[0])
+        return Norm(None), self.pack_linear(weight.float() * scale, bias)
+
+    def pack_linear(self, weight: Tensor, bias: Tensor | None) -> Linear:
+        return Linear(self._place(weight).t().contiguous(), None if bias is None else self._place(bias))
+
+    def pack_embedding(self, weight: Tensor) -> Tensor:
+        return self._place(weight)
+
+    def new_pages(self, num_layers: int, num_pages: int, page_size: int, shape: AttentionShape) -> Tensor:
+        """[layers, pages, page_size, 2 R]: a token's keys, then its values."""
+        size = (num_layers, num_pages, page_size, 2 * shape.kv_width)
+        return torch.zeros(size, dtype=self.dtype, device=self.device)
+
+    # Operations
+
+    def embed(self, table: Tensor, ids: Tensor) -> Tensor:
+        return F.embedding(ids, table)
+
+    def linear(self, x: Tensor, weight: Linear) -> Tensor:
+        if weight.bias is None:
+            return torch.mm(x, weight.weight)
+        return torch.addmm(weight.bias, x, weight.weight)
+
+    def norm(self, x: Tensor, weight: Norm) -> Tensor:
+        if not self.folds:
+            return self._reference_norm(x, weight)
+        normed = x / self._length(x)
+        return normed if weight.weight is None else normed.mul_(weight.weight)
+
+    def add_norm(self, x: Tensor, y: Tensor, weight: Norm) -> Tensor:
+        if not self.folds:
+            return x + self._reference_norm(y, weight)
+        return torch.addcmul(x, y.div_(self._length(y)), weight.weight)  # type: ignore[arg-type]
+
+    def rotary(self, positions: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """complex64 [T, 1, D/2] where rotation works in place, else float32 cos and sin [T, 1, rotary pairs]."""
+        if positions.dim() == 2:
+            # [3, T] → each pair takes its own axis: [T, pairs]
+            angles = positions.to(torch.float32).t()[:, self._axis] * self._inverse
+        else:
+            angles = positions.to(torch.float32)[:, None] * self._inverse
+        if not self.folds:
+            return angles.cos()[:, None].to(self.dtype), angles.sin()[:, None].to(self.dtype)
+        turn = torch.ones(angles.shape[0], 1, self._head_pairs, dtype=torch.complex64, device=self.device)
+        turn[:, 0, : self._pairs] = torch.polar(torch.ones_like(angles), angles)
+        return turn
+
+    def apply_rotary(self, qkv: Tensor, rotary: Tensor | tuple[Tensor, Tensor], shape: AttentionShape) -> Tensor:
+        heads = shape.heads + shape.kv_heads
+        turned = qkv[:, : heads * shape.head_dim].unflatten(-1, (heads, self._head_pairs, 2))
+        if isinstance(rotary, Tensor):
+            torch.view_as_complex(turned).mul_(rotary)
+            return qkv
+        cos, sin = rotary
+        pair = turned[:, :, : self._pairs]
+        even, odd = pair[..., 0], pair[..., 1]
+        pair.copy_(torch.stack((even * cos - odd * sin, odd * cos + even * sin), dim=-1))
+        return qkv
+
+    def attention(
+        self, pages: Tensor, layer: int, qkv: Tensor, slots: Tensor, plan: AttentionPlan, shape: AttentionShape
+    ) -> Tensor:
+        store = pages[layer]  # [pages, page_size, 2 R]
+        width, hq, hk, d = store.shape[-1], shape.heads, shape.kv_heads, shape.head_dim
+        fresh = qkv[:, shape.q_width :]  # [T, 2 R]
+        store.view(-1, width).index_copy_(0, slots, fresh)
+        flat = store.view(store.shape[0], -1)
+        parts = []
+        for group in plan.decodes:
+            batch = group.end - group.first
+            # A key head's queries form the "sequence": grouped-query attention without repeating keys.
+            q = qkv[group.first : group.end, : shape.q_width].unflatten(-1, (hk, hq // hk, d))
+            context = flat.index_select(0, group.pages).view(batch, -1, 2, hk, d)[:, : group.length]
+            k, v = context[:, :, 0].transpose(1, 2), context[:, :, 1].transpose(1, 2)
+            parts.append(F.scaled_dot_product_attention(q, k, v, attn_mask=group.mask).reshape(batch, -1))
+        for chunk in plan.chunks:
+            rows = chunk.end - chunk.first
+            q = qkv[chunk.first : chunk.end, : shape.q_width].unflatten(-1, (hq, d)).transpose(0, 1)[None]
+            if chunk.pages is None:
+                context = fresh[chunk.first : chunk.end].unflatten(-1, (2, hk, d))
+            else:
+                context = flat.index_select(0, chunk.pages).view(-1, 2, hk, d)[: chunk.length]
+            k, v = context[:, 0].transpose(0, 1)[None], context[:, 1].transpose(0, 1)[None]
+            out = F.scaled_dot_product_attention(
+                q, k, v, attn_mask=chunk.mask, is_causal=chunk.mask is None, enable_gqa=hq != hk
+            )
+            parts.append(out[0].transpose(0, 1).reshape(rows, -1))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def cross_attention(self, q: Tensor, group: CrossGroup, weights: CrossWeights) -> Tensor:
+        k, v = group.keys_values[weights.index]
+        heads = q.unflatten(-1, (weights.heads, -1)).transpose(0, 1)
+        out = F.scaled_dot_product_attention(heads[None], k[None], v[None], attn_mask=group.mask)
+        return out[0].transpose(0, 1).reshape(q.shape[0], -1)
+
+    def swiglu(self, gate_up: Tensor) -> Tensor:
+        gate, up = gate_up.chunk(2, dim=-1)
+        return F.silu(gate).mul_(up)
+
+    def _length(self, x: Tensor) -> Tensor:
+        """sqrt(sum x² + H eps), [T, 1]: x divided by it is RMSNorm without the factor sqrt(H)."""
+        size = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        return size.hypot_(self._root(x.shape[-1]))
+
+    def _root(self, width: int) -> Tensor:
+        roots = self.__dict__.setdefault("_roots", {})
+        if width not in roots:
+            roots[width] = torch.tensor(math.sqrt(width * self.eps), dtype=torch.float32)
+        return roots[width]
+
+    def _reference_norm(self, x: Tensor, weight: Norm) -> Tensor:
+        wide = x.float()
+        wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
+        return weight.weight * wide.to(x.dtype)  # type: ignore[operator]
+
+    def _place(self, weight: Tensor) -> Tensor:
+        return weight.to(device=self.device, dtype=self.dtype)

@@ -1,0 +1,201 @@
+"""Constrained decoding: a JSON schema or a tool grammar becomes a mask over the next token (llguidance).
+
+A grammar is first compiled in a child process with a time limit and a memory cap; only one that passed there is
+compiled here, with the same limits. Results are kept in a bounded LRU cache. A matcher starts to constrain where the
+answer starts; before that it only forbids the end of the output.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from autoglm_phone.chat.grammar_worker import GrammarWorker, build_tokenizer, limits
+from autoglm_phone.chat.prompt import Opening
+from autoglm_phone.chat.tokenizer import Tokenizer
+from autoglm_phone.chat.tools import ToolSet, forced_call_lark
+from autoglm_phone.errors import GrammarError
+
+MAX_SCHEMA_CHARS = 64 * 1024
+MAX_DEPTH = 32
+MAX_NODES = 4096
+_JSON_OPTIONS = {"whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A\x0D\x09]{0,4}"}
+
+
+class Grammar:
+    """A compiled grammar; `new()` gives each sequence a matcher of its own. This is SamplingParams.grammar."""
+
+    def __init__(self, prototype: Any, opening: Opening, tags: _Tags, vocab_size: int, eos_ids: frozenset[int]):
+        self._prototype = prototype
+        self._opening = opening
+        self._tags = tags
+        self._vocab_size = vocab_size
+        self._eos_ids = eos_ids
+
+    def new(self) -> Matcher:
+        return Matcher(self._prototype.deep_copy(), self._opening, self._tags, self._vocab_size, self._eos_ids)
+
+
+class _Tags:
+    """The tokens between thought and answer (None: the model's tokenizer has no such token)."""
+
+    def __init__(self, tokenizer: Tokenizer):
+        self.close = tokenizer.special_id("</think>")
+        self.answer = tokenizer.special_id("<answer>")
+
+
+class Matcher:
+    """One sequence's place in the grammar.
+
+    `fill_mask()`: bool [vocab_size], True where the next token may lie; None where nothing is forbidden.
+    `accept(id)`: moves on by a token, sampled or forced; False if the grammar does not allow it.
+    `finished`: nothing may follow but the end; the engine ends the request with "stop".
+    """
+
+    def __init__(self, inner: Any, opening: Opening, tags: _Tags, vocab_size: int, eos_ids: frozenset[int]):
+        self._inner = inner
+        self._tags = tags
+        self._vocab_size = vocab_size
+        self._eos_ids = [i for i in eos_ids if i < vocab_size]
+        waits = opening == "reasoning" and tags.close is not None
+        self._phase = "thought" if waits else "grammar"
+
+    @property
+    def finished(self) -> bool:
+        return self._phase == "grammar" and (self._inner.is_stopped() or self._inner.is_error())
+
+    def fill_mask(self) -> np.ndarray | None:
+        if self._phase == "thought":
+            mask = np.ones(self._vocab_size, dtype=bool)
+            mask[self._eos_ids] = False
+            return mask
+        if self._phase == "open":
+            mask = np.zeros(self._vocab_size, dtype=bool)
+            mask[self._tags.answer] = True
+            return mask
+        return np.frombuffer(self._inner.compute_logit_bias(), dtype=np.uint8)[: self._vocab_size] != 0
+
+    def accept(self, token_id: int) -> bool:
+        if self._phase == "thought":
+            if token_id == self._tags.close:
+                self._phase = "open" if self._tags.answer is not None else "grammar"
+            elif token_id == self._tags.answer:
+                self._phase = "grammar"
+            return True
+        if self._phase == "open":
+            self._phase = "grammar"
+            return token_id == self._tags.answer
+        return bool(self._inner.consume_token(token_id))
+
+
+class GrammarCompiler:
+    """Compiles grammars for one tokenizer. Safe to call from several threads (it blocks: never call it on the loop)."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, eos_ids: frozenset[int], *, cache_size: int = 64, seconds: float = 5.0
+    ):
+        self._tokenizer = tokenizer
+        self._eos_ids = eos_ids
+        self._tags = _Tags(tokenizer)
+        self._cache: OrderedDict[str, Any] = OrderedDict()
+        self._cache_size = cache_size
+        self._lock = threading.Lock()
+        self._compile_lock = threading.Lock()
+        self._ll_tokenizer: Any = None
+        self._worker = GrammarWorker(tokenizer, eos_ids, seconds=seconds)
+
+    def json_object(self, opening: Opening) -> Grammar:
+        return self.json_schema({"type": "object"}, opening)
+
+    def json_schema(self, schema: Any, opening: Opening) -> Grammar:
+        """Grammar of a JSON schema's instances.
+
+        Raises:
+            GrammarError: no schema, too large, not supported, or too costly to compile.
+        """
+        text = check_schema(schema, "response_format")
+        return self._grammar("json", text, opening)
+
+    def forced_call(self, tools: ToolSet, opening: Opening) -> Grammar:
+        """Grammar of one call (or several) of the tools that a request forces."""
+        for name in tools.forced:
+            check_schema(tools.schema(name), "tools")
+        open_id, close_id = (self._tokenizer.special_id(t) for t in ("<tool_call>", "</tool_call>"))
+        open_ref = f"<[{open_id}]>" if open_id is not None else '"<tool_call>"'
+        close_ref = f"<[{close_id}]>" if close_id is not None else '"</tool_call>"'
+        return self._grammar("lark", forced_call_lark(tools, open_ref, close_ref), opening)
+
+    def close(self) -> None:
+        self._worker.close()
+
+    def _grammar(self, kind: str, text: str, opening: Opening) -> Grammar:
+        key = hashlib.sha256(f"{kind}:{text}".encode()).hexdigest()
+        with self._lock:
+            prototype = self._cache.get(key)
+            if prototype is not None:
+                self._cache.move_to_end(key)
+        if prototype is None:
+            with self._compile_lock:
+                prototype = self._compile(kind, text)
+            with self._lock:
+                self._cache[key] = prototype
+                while len(self._cache) > self._cache_size:
+                    self._cache.popitem(last=False)
+        return Grammar(prototype, opening, self._tags, self._tokenizer.vocab_size, self._eos_ids)
+
+    def _compile(self, kind: str, text: str) -> Any:
+        source = make_source(kind, text)
+        self._worker.check(source)
+        from llguidance import LLMatcher
+
+        if self._ll_tokenizer is None:
+            tokens = self._tokenizer.source_vocab
+            special = sorted(self._tokenizer.specials.values())
+            self._ll_tokenizer = build_tokenizer(tokens, special, sorted(self._eos_ids), self._tokenizer.encode)
+        matcher = LLMatcher(self._ll_tokenizer, source, log_level=0, limits=limits())
+        if matcher.is_error():
+            raise GrammarError("the schema or grammar is not supported", param="response_format")
+        return matcher
+
+
+def make_source(kind: str, text: str) -> str:
+    from llguidance import LLMatcher
+
+    try:
+        if kind == "json":
+            return LLMatcher.grammar_from_json_schema(text, overrides=_JSON_OPTIONS)
+        return LLMatcher.grammar_from_lark(text)
+    except ValueError as exc:
+        raise GrammarError("the JSON schema is invalid", param="response_format") from exc
+
+
+def check_schema(schema: Any, param: str) -> str:
+    """The schema as JSON text, if its size, depth and number of parts are within bounds.
+
+    Raises:
+        GrammarError: not an object, or out of bounds.
+    """
+    if not isinstance(schema, Mapping):
+        raise GrammarError("a JSON schema must be an object", param=param)
+    nodes, stack = 0, [(schema, 1)]
+    while stack:
+        value, depth = stack.pop()
+        nodes += 1
+        if depth > MAX_DEPTH or nodes > MAX_NODES:
+            raise GrammarError(
+                f"the JSON schema is too complex: at most {MAX_DEPTH} levels and {MAX_NODES} parts", param=param
+            )
+        if isinstance(value, Mapping):
+            stack.extend((v, depth + 1) for v in value.values())
+        elif isinstance(value, list | tuple):
+            stack.extend((v, depth + 1) for v in value)
+    text = json.dumps(schema, ensure_ascii=False)
+    if len(text) > MAX_SCHEMA_CHARS:
+        raise GrammarError(f"the JSON schema is larger than {MAX_SCHEMA_CHARS // 1024} KiB", param=param)
+    return text

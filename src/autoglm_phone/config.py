@@ -1,0 +1,78 @@
+"""The engine's configuration: resolved once, validated once, never changed. Each default has its reason beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autoglm_phone.errors import ConfigError, NotBuiltError
+
+MIB = 1 << 20
+
+DTYPES = {
+    "auto": "auto",
+    "float32": "float32",
+    "float": "float32",
+    "bfloat16": "bfloat16",
+    "float16": "float16",
+    "half": "float16",
+}
+QUANTIZATIONS = ("awq", "gptq", "int8", "int4", "fp8", "compressed-tensors", "gguf")
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """What the engine needs to know besides the model folder. Sizes in bytes, times in seconds.
+
+    Raises:
+        ConfigError: a value out of its bounds, or values that contradict one another.
+        NotBuiltError: a known option whose part does not exist yet.
+    """
+
+    dtype: str = "auto"  # auto: float32 on CPU (bf16 needs AMX or AVX512-BF16 to be quicker), bfloat16 on GPU
+    device: str = "auto"  # auto: cuda if there is one, else cpu
+    quantization: str | None = None
+    tensor_parallel_size: int = 1
+    max_model_len: int | None = None  # None: the model's own context, or what the KV pages can hold if that is less
+    max_num_seqs: int = 32  # on two cores, throughput is flat beyond it while latency grows
+    max_num_batched_tokens: int = 512  # a prefill chunk of the mini model takes ~0.2 s on two cores: decode stalls no longer
+    max_queue: int = 1024  # requests waiting beyond it are refused with 503 rather than timed out
+    dynamic_batching: bool = True  # False: a batch is admitted only when the last one has ended (for comparison)
+    enable_prefix_caching: bool = True  # costs one SHA-256 a page, saves whole prefills of agents and chats
+    kv_cache_memory: int | None = None  # None: 256 MiB on CPU; on GPU what gpu_memory_utilization leaves
+    gpu_memory_utilization: float = 0.9  # the rest is for activations and other processes
+    page_size: int = 16  # tokens a page: small enough to waste little, large enough that copies are long
+    tower_cache_memory: int = 128 * MIB  # outputs of vision and audio towers, by content hash
+    threads: int | None = None  # None: torch's own choice (the physical cores)
+    seed: int = 0  # seeds requests that bring no seed of their own
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise ConfigError(f"unknown dtype {self.dtype!r}; choose one of {', '.join(DTYPES)}", param="dtype")
+        if self.quantization is not None:
+            if self.quantization not in QUANTIZATIONS:
+                raise ConfigError(
+                    f"unknown quantization {self.quantization!r}; known kinds are {', '.join(QUANTIZATIONS)}",
+                    param="quantization",
+                )
+            raise NotBuiltError(
+                f"quantization {self.quantization!r} is not built yet; leave the flag out to run in full precision",
+                param="quantization",
+            )
+        self._at_least("tensor_parallel_size", 1)
+        if self.tensor_parallel_size > 1:
+            raise NotBuiltError("tensor_parallel_size above 1 is not built yet; use 1", param="tensor_parallel_size")
+        for name in ("max_num_seqs", "max_num_batched_tokens", "max_queue", "page_size"):
+            self._at_least(name, 1)
+        for name in ("max_model_len", "kv_cache_memory", "threads"):
+            if getattr(self, name) is not None:
+                self._at_least(name, 1)
+        self._at_least("tower_cache_memory", 0)
+        if not 0 < self.gpu_memory_utilization <= 1:
+            raise ConfigError(
+                f"gpu_memory_utilization {self.gpu_memory_utilization} must lie in (0, 1]", param="gpu_memory_utilization"
+            )
+
+    def _at_least(self, name: str, least: int) -> None:
+        value = getattr(self, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ConfigError(f"{name} must be an integer of at least {least}, not {value!r}", param=name)

@@ -1,0 +1,103 @@
+"""What travels between the front end and the engine. Plain data: no tensors, no HTTP, no tokenizer.
+
+Token ids below are bounded by the model's vocabulary before a request is built; the engine checks again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+FinishReason = Literal["stop", "length", "abort", "error"]
+
+
+@dataclass(frozen=True)
+class ThinkingBudget:
+    """Ends a thought cleanly: when it is spent, the engine emits `end_ids` instead of sampling.
+
+    The request is thinking from its first generated token until the last of `end_ids` appears.
+    """
+
+    end_ids: tuple[int, ...]  # e.g. </think><answer>
+    max_tokens: int | None = None
+    max_steps: int | None = None
+    step_ids: frozenset[int] = frozenset()  # tokens that end a step (those whose text ends in a newline)
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How tokens are drawn. Names, meaning and order of the filters are vLLM's.
+
+    Penalties apply to greedy decoding too. temperature 0 is greedy. top_k 0 or -1 is off.
+    """
+
+    max_tokens: int = 256
+    min_tokens: int = 0
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    seed: int | None = None
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: dict[int, float] = field(default_factory=dict)
+    logprobs: int | None = None  # None: none; k: the chosen token's and the k most likely tokens'
+    prompt_logprobs: int | None = None
+    stop: tuple[str, ...] = ()  # text stops: applied by the front end's detokenizer, which aborts the request
+    stop_token_ids: frozenset[int] = frozenset()
+    ignore_eos: bool = False
+    thinking: ThinkingBudget | None = None
+    grammar: Any = None  # a chat.grammar matcher factory: `.new()` -> object with fill_mask(), accept(id), finished
+
+
+@dataclass(frozen=True)
+class MediaItem:
+    """A picture or clip of the prompt.
+
+    position, length: which prompt tokens stand for it ([position, position+length)); native models use one
+    token a medium, GLM-4.1V as many `<|image|>` tokens as the grid has merged patches.
+    content_hash: SHA-256 of the processed content (shape and kind included); keys the tower-output and prefix caches.
+    data: what the tower eats (dict of numpy arrays); opaque to the engine, read by the runner alone.
+    """
+
+    kind: Literal["image", "audio"]
+    content_hash: str
+    position: int
+    length: int
+    data: Any
+
+
+@dataclass(frozen=True)
+class EngineRequest:
+    request_id: str
+    prompt_ids: tuple[int, ...]
+    sampling: SamplingParams
+    media: tuple[MediaItem, ...] = ()
+    cache_salt: str = ""  # separates prefix caches between API keys
+    priority: int = 0  # lower runs first
+    prefix_caching: bool = True
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """A token's log-probability and rank, and the most likely alternatives (id, logprob), best first."""
+
+    token_id: int
+    logprob: float
+    rank: int
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """What one engine step gave one request. `error` is set when finish_reason is "error"."""
+
+    request_id: str
+    token_ids: tuple[int, ...]
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    prompt_logprobs: tuple[TokenLogprob | None, ...] | None = None
+    finish_reason: FinishReason | None = None
+    stop_token_id: int | None = None  # the EOS or stop token that ended it, if one did (it is not in token_ids)
+    error: str | None = None  # a message fit for the client
+    cached_tokens: int = 0  # prompt tokens taken from the prefix cache

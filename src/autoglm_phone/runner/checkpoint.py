@@ -1,0 +1,107 @@
+"""A model folder's safetensors files: which tensor is where, read lazily (memory-mapped), every fault named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from autoglm_phone.errors import CheckpointError
+
+INDEX = "model.safetensors.index.json"
+
+# The first public GLM-4.1V checkpoints name their tensors as transformers 4.52 did.
+OLD_NAMES = (("model.language_model.", "model."), ("model.visual.", "visual."))
+
+
+class Checkpoint:
+    """Tensors of a folder by name.
+
+    Raises:
+        CheckpointError: no weights, a missing shard, or one that is no safetensors file (truncated, for one).
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._stack = ExitStack()
+        self._files: dict[str, Any] = {}
+        self._where: dict[str, str] = {}
+        for shard in self._shards():
+            try:
+                handle = self._stack.enter_context(safe_open(folder / shard, framework="pt"))
+            except (SafetensorError, OSError) as error:
+                raise CheckpointError(
+                    f"{folder / shard} is damaged or incomplete ({error}); download or copy it again"
+                ) from error
+            self._files[shard] = handle
+            for name in handle.keys():  # noqa: SIM118  (a safetensors handle is no mapping)
+                self._where[name] = shard
+
+    def names(self) -> Iterable[str]:
+        return self._where.keys()
+
+    def resolve(self, name: str) -> str | None:
+        """The stored name of a tensor, or None if the folder has no such tensor."""
+        if name in self._where:
+            return name
+        for new, old in OLD_NAMES:
+            if name.startswith(new) and (alias := old + name[len(new) :]) in self._where:
+                return alias
+        return None
+
+    def __contains__(self, name: str) -> bool:
+        return self.resolve(name) is not None
+
+    def get(self, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
+        """A tensor on the CPU in its stored type.
+
+        Raises:
+            CheckpointError: not there, of another shape, or unreadable.
+        """
+        stored = self.resolve(name)
+        if stored is None:
+            raise CheckpointError(f"{self.folder} has no tensor {name}; the checkpoint is incomplete or of another kind")
+        try:
+            tensor = self._files[self._where[stored]].get_tensor(stored)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"tensor {name} in {self._where[stored]} can't be read: {error}") from error
+        if shape is not None and tuple(tensor.shape) != shape:
+            raise CheckpointError(
+                f"tensor {name} in {self._where[stored]} has shape {tuple(tensor.shape)}; config.json asks for {shape}"
+            )
+        return tensor
+
+    def under(self, prefix: str) -> dict[str, Tensor]:
+        """All tensors whose names start with the prefix, which is taken off."""
+        wanted = [n for n in self._where if n.startswith(prefix)]
+        if not wanted:
+            for new, old in OLD_NAMES:
+                if prefix == new:
+                    return self.under(old)
+        return {name[len(prefix) :]: self.get(name) for name in wanted}
+
+    def _shards(self) -> list[str]:
+        if not self.folder.is_dir():
+            raise CheckpointError(f"model folder {self.folder} does not exist")
+        index = self.folder / INDEX
+        if not index.exists():
+            found = sorted(path.name for path in self.folder.glob("*.safetensors"))
+            if not found:
+                raise CheckpointError(f"{self.folder} holds no *.safetensors weights")
+            return found
+        try:
+            weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+            shards = sorted(set(weight_map.values()))
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            raise CheckpointError(f"{index} is not a safetensors index: {error}") from error
+        for shard in shards:
+            if Path(shard).name != shard:
+                raise CheckpointError(f"{index} names {shard!r}, which lies outside the model folder")
+            if not (self.folder / shard).is_file():
+                raise CheckpointError(f"{self.folder / shard} is missing; {INDEX} lists it: copy it into the folder")
+        return shards

@@ -1,0 +1,133 @@
+"""Checkpoint tensors → the backend's handles, for both families (their decoder layers have the same names)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autoglm_phone.backends.base import Backend, CrossWeights, LayerWeights
+from autoglm_phone.runner.checkpoint import Checkpoint
+from autoglm_phone.runner.spec import DecoderSpec
+
+
+@dataclass(frozen=True)
+class ExitWeights:
+    """Boundary state → state for the output head: norm, then x + up(down(x))."""
+
+    norm: Any
+    down: Any
+    up: Any
+
+
+@dataclass(frozen=True)
+class CrossMemoryWeights:
+    """[out, in] weights that turn tower states into keys and values of each cross-attention layer."""
+
+    keys: list[Tensor]
+    values: list[Tensor]
+    media_embed: Tensor  # [2 * max_media, H]: kind * max_media + ordinal
+
+
+@dataclass(frozen=True)
+class DecoderWeights:
+    """segments: layers of each segment. exits: by depth; empty where the checkpoint has none."""
+
+    embedding: Any
+    segments: list[list[LayerWeights]]
+    norm: Any
+    head: Any
+    exits: dict[int, ExitWeights]
+    memory: CrossMemoryWeights | None
+
+
+def load_decoder(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend) -> DecoderWeights:
+    """Pack all decoder weights.
+
+    Raises:
+        CheckpointError: a tensor is missing or has another shape than the configuration says.
+    """
+    hidden, vocab = spec.hidden_size, spec.vocab_size
+    embedding = checkpoint.get(spec.prefix + "embed_tokens.weight", (vocab, hidden))
+    tied = spec.tied or "lm_head.weight" not in checkpoint
+    head = embedding if tied else checkpoint.get("lm_head.weight", (vocab, hidden))
+    norm, packed_head = backend.pack_norm_linear(checkpoint.get(spec.prefix + "norm.weight", (hidden,)), head, None)
+    exits = {}
+    for depth in spec.exit_layers:
+        name = f"{spec.prefix}exits.{depth}."
+        if name + "norm.weight" in checkpoint:
+            exits[depth] = ExitWeights(
+                norm=backend.pack_norm(checkpoint.get(name + "norm.weight", (hidden,))),
+                down=backend.pack_linear(checkpoint.get(name + "down.weight"), None),
+                up=backend.pack_linear(checkpoint.get(name + "up.weight"), None),
+            )
+    if exits:
+        # Exits share the head, so the final norm must not be folded into it.
+        norm, packed_head = backend.pack_norm(checkpoint.get(spec.prefix + "norm.weight")), backend.pack_linear(head, None)
+    return DecoderWeights(
+        embedding=backend.pack_embedding(embedding),
+        segments=[[_layer(checkpoint, spec, backend, i) for i in range(*segment)] for segment in spec.segments],
+        norm=norm,
+        head=packed_head,
+        exits=exits,
+        memory=_memory(checkpoint, spec, backend),
+    )
+
+
+def _layer(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend, index: int) -> LayerWeights:
+    name = f"{spec.prefix}layers.{index}."
+    hidden, q, kv = spec.hidden_size, spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
+
+    def vector(suffix: str) -> Tensor:
+        return checkpoint.get(name + suffix + ".weight", (hidden,))
+
+    parts = [("q_proj", q), ("k_proj", kv), ("v_proj", kv)]
+    weight = torch.cat([checkpoint.get(f"{name}self_attn.{part}.weight", (size, hidden)) for part, size in parts])
+    bias = None
+    if f"{name}self_attn.q_proj.bias" in checkpoint:
+        bias = torch.cat([checkpoint.get(f"{name}self_attn.{part}.bias", (size,)) for part, size in parts])
+    input_norm, qkv = backend.pack_norm_linear(vector("input_layernorm"), weight, bias)
+    gate_up_weight = checkpoint.get(name + "mlp.gate_up_proj.weight")
+    mlp_norm, gate_up = backend.pack_norm_linear(vector("post_attention_layernorm"), gate_up_weight, None)
+    return LayerWeights(
+        input_norm=input_norm,
+        qkv=qkv,
+        out=backend.pack_linear(checkpoint.get(name + "self_attn.o_proj.weight", (hidden, q)), None),
+        post_attention_norm=backend.pack_norm(vector("post_self_attn_layernorm")),
+        mlp_norm=mlp_norm,
+        gate_up=gate_up,
+        down=backend.pack_linear(
+            checkpoint.get(name + "mlp.down_proj.weight", (hidden, gate_up_weight.shape[0] // 2)), None
+        ),
+        post_mlp_norm=backend.pack_norm(vector("post_mlp_layernorm")),
+        sliding=index in spec.sliding_layers,
+        cross=_cross(checkpoint, spec, backend, index) if index in spec.cross_layers else None,
+    )
+
+
+def _cross(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend, index: int) -> CrossWeights:
+    name, hidden = f"{spec.prefix}layers.{index}.cross_attn.", spec.hidden_size
+    norm, q = backend.pack_norm_linear(
+        checkpoint.get(name + "norm.weight", (hidden,)), checkpoint.get(name + "q_proj.weight", (hidden, hidden)), None
+    )
+    gate = torch.tanh(checkpoint.get(name + "gate").float())
+    out = checkpoint.get(name + "o_proj.weight", (hidden, hidden)).float() * gate
+    place = spec.cross_layers.index(index)
+    return CrossWeights(index=place, norm=norm, q=q, out=backend.pack_linear(out, None), heads=spec.cross_heads)
+
+
+def _memory(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend) -> CrossMemoryWeights | None:
+    if not spec.cross_layers:
+        return None
+
+    def place(name: str) -> Tensor:
+        return checkpoint.get(name).to(device=backend.device, dtype=backend.dtype)
+
+    layers = [f"{spec.prefix}layers.{index}.cross_attn." for index in spec.cross_layers]
+    return CrossMemoryWeights(
+        keys=[place(layer + "k_proj.weight") for layer in layers],
+        values=[place(layer + "v_proj.weight") for layer in layers],
+        media_embed=place(spec.prefix + "media_embed.weight"),
+    )

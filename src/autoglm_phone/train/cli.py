@@ -1,0 +1,122 @@
+"""`autoglm-phone train …`: prepare, run, score, bundle."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Train the native family on the world.", invoke_without_command=True, no_args_is_help=False)
+
+Folder = Annotated[Path, typer.Option()]
+
+
+@app.callback()
+def run(
+    ctx: typer.Context,
+    preset: Annotated[str, typer.Option(help="mini or pro")] = "mini",
+    prepared: Folder = Path("runs/prepared"),
+    out: Folder = Path("runs/mini"),
+    minutes: Annotated[float, typer.Option(help="length of the whole schedule")] = 45.0,
+    call_seconds: Annotated[float, typer.Option(help="stop after this long, leaving a checkpoint")] = 1e9,
+    resume: Annotated[bool, typer.Option(help="go on from the checkpoint in --out")] = False,
+    init_from: Annotated[Path | None, typer.Option(help="start a new schedule from this run's weights")] = None,
+    workers: Annotated[int, typer.Option(help="data processes per GPU")] = max(1, (os.cpu_count() or 2) - 1),
+    plan: Annotated[str, typer.Option(help="micro-batches of a step, comma-separated")] = "text,image,audio,joint",
+    muon_lr: float = 0.015,
+    adam_lr: float = 2e-3,
+    decay_from: float = 0.55,
+    reuse: Annotated[float, typer.Option(help="mean uses of a rendered batch")] = 3.0,
+    compile: Annotated[bool, typer.Option(help="compile the blocks")] = True,
+    small: Annotated[bool, typer.Option(help="tiny batches, to try the path on a CPU")] = False,
+) -> None:
+    """Train (without a sub-command). `autoglm-phone train prepare` comes first; torchrun starts it on several GPUs."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from autoglm_phone.train.mixture import BatchSizes
+    from autoglm_phone.train.muon import OptimConfig
+    from autoglm_phone.train.trainer import TrainConfig, Trainer
+
+    if not (prepared / "tokenizer.json").exists():
+        typer.echo(f"{prepared} holds no tokenizer; preparing it first (a few minutes)")
+        from autoglm_phone.train.prepare import prepare as look_through
+
+        look_through(prepared)
+    sizes = BatchSizes(2048, 2, 3, 4, 2) if small else BatchSizes()
+    kinds = ("text", "image", "audio", "joint")
+    config = TrainConfig(
+        preset=preset, prepared=prepared, out=out, minutes=minutes, call_seconds=call_seconds, resume=resume,
+        init_from=init_from, workers=workers, plan=tuple(plan.split(",")), compile=compile, decay_from=decay_from,
+        reuse={k: min(reuse, 1.5) if k == "text" else reuse for k in kinds},
+        sizes=sizes, optim=OptimConfig(muon_lr=muon_lr, adam_lr=adam_lr), log_every=1 if small else 20,
+    )  # fmt: skip
+    state = Trainer(config).run()
+    typer.echo(f"step {state.step}, {state.elapsed:.0f} s, {state.tokens:,} tokens, {state.samples:,} samples → {out}")
+
+
+@app.command()
+def prepare(
+    out: Folder = Path("runs/prepared"), text_samples: int = 4000, media_samples: int = 400, vocab_size: int = 8192
+) -> None:
+    """Look through the world once: tokenizer, CTC characters, glyph inventory."""
+    from autoglm_phone.train.prepare import prepare as look_through
+
+    sizes = look_through(out, text_samples=text_samples, media_samples=media_samples, vocab_size=vocab_size)
+    typer.echo(f"wrote {out}: {sizes}")
+
+
+@app.command()
+def score(
+    run: Folder = Path("runs/mini"),
+    prepared: Folder = Path("runs/prepared"),
+    count: int = 100,
+    categories: Annotated[str, typer.Option(help="comma-separated; empty = all")] = "",
+    split: str = "test",
+    workers: int = max(1, (os.cpu_count() or 2) - 1),
+    out: Annotated[Path | None, typer.Option(help="folder for scores.json and the wrong answers")] = None,
+) -> None:
+    """Score a run on held-out samples with the reference model."""
+    import torch
+
+    from autoglm_phone.models.native.configuration import PRESETS
+    from autoglm_phone.models.native.configuration import preset as preset_config
+    from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
+    from autoglm_phone.train.evaluate import evaluate
+    from autoglm_phone.train.mixture import KINDS
+    from autoglm_phone.train.state import load_run
+
+    weights, _, progress = load_run(run)
+    ctc = (prepared / "ctc_vocab.txt").read_text().rstrip("\n")
+    config = preset_config("mini", audio_config={**PRESETS["mini"].get("audio_config", {}), "ctc_vocab": ctc})
+    model = AutoGLMPhoneForConditionalGeneration(config)
+    own = {k.removeprefix("model."): v for k, v in weights.items() if k.startswith("model.")}
+    model.load_state_dict(own, strict=False)
+    model.tie_weights()
+    if torch.cuda.is_available():
+        model = model.cuda()
+    names = categories.split(",") if categories else [c for table in KINDS.values() for c in table]
+    typer.echo(f"step {progress.step}, {count} {split} samples a category")
+    table = evaluate(
+        model, (prepared / "tokenizer.json").read_text(), names, count=count, split=split, workers=workers,  # type: ignore[arg-type]
+        dump=None if out is None else out / "wrong.txt",
+    )  # fmt: skip
+    if out is not None:
+        (out / "scores.json").write_text(json.dumps(table, indent=1))
+
+
+@app.command("bundle")
+def bundle_command(
+    run: Folder = Path("runs/mini"), prepared: Folder = Path("runs/prepared"), out: Folder = Path("runs/bundle")
+) -> None:
+    """Write the model folder of a finished run: bf16 shards of at most 15 MiB, configs, tokenizer."""
+    from autoglm_phone.train.bundle import bundle
+
+    for path in bundle(run, prepared, out):
+        typer.echo(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,289 @@
+"""Batches made on the fly: worker processes render, speak and tokenize; the trainer only moves tensors.
+
+Each worker owns its own stretch of the world (index = worker + k * workers), so nothing is drawn twice before the world
+starts over, and a run that resumes at `offset` goes on where it was. A batch holds one kind of sample (text, pictures,
+sound, both), because their shapes differ; the trainer mixes kinds within each optimizer step.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from autoglm_phone.models.native.processing import patch_grid
+from autoglm_phone.train.encode import IGNORE, Encoder, Row
+from autoglm_phone.train.mixture import KINDS, BatchSizes
+from autoglm_phone.train.world import registry
+from autoglm_phone.train.world.sample import Picture, Sample, Split
+
+log = logging.getLogger(__name__)
+PAD = 1
+LONG_ROW = 320  # tokens; image and audio rows past this wait for their like
+
+
+@dataclass
+class Batch:
+    """One micro-batch. Text rows are right-padded, so causal attention needs no mask.
+
+    ids, labels: long [R, L]. first: long [R], index of the row's first medium (or past the end).
+    pixels uint8 [I, 3, H, W] with grids [I, 2]; wave float32 [A, T] with wave_lengths [A] in samples.
+    memory_rows: for each of the G memory rows, its media as (kind, index among pictures or clips); R is a multiple of G.
+    starts: for kind "joint", per row the token index of each medium.
+    glyphs: long [N, 2] of (flat patch index in [I, H/16 * W/16], character id). ctc: characters per clip.
+    """
+
+    kind: str
+    ids: Tensor
+    labels: Tensor
+    categories: list[str]
+    first: Tensor | None = None
+    pixels: Tensor | None = None
+    grids: Tensor | None = None
+    wave: Tensor | None = None
+    wave_lengths: Tensor | None = None
+    memory_rows: list[list[tuple[str, int]]] = field(default_factory=list)
+    starts: list[list[int]] = field(default_factory=list)
+    glyphs: Tensor | None = None
+    ctc: Tensor | None = None
+    ctc_lengths: Tensor | None = None
+    index: int = 0  # how far this worker has come, for resuming
+
+    @property
+    def tokens(self) -> int:
+        return int((self.labels != IGNORE).sum())
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                yield name, value
+
+    def to(self, device: torch.device) -> Batch:
+        moved = {name: value.to(device, non_blocking=True) for name, value in self.tensors()}
+        return Batch(**{**vars(self), **moved})
+
+    def pin_memory(self) -> Batch:
+        return Batch(**{**vars(self), **{name: value.pin_memory() for name, value in self.tensors()}})
+
+
+@dataclass(frozen=True)
+class Item:
+    """A sample after tokenization: the text rows that share its media."""
+
+    category: str
+    rows: list[Row]
+    pictures: list[tuple[np.ndarray, np.ndarray]]  # pixels uint8 [H, W, 3], glyphs long [N, 2] (patch in own grid, id)
+    clips: list[tuple[np.ndarray, np.ndarray]]  # wave float32 [T], characters
+
+
+def pad_rows(rows: list[Row], length: int) -> tuple[Tensor, Tensor]:
+    """ids and next-token labels, both [R, length]: labels[i] is what position i must predict."""
+    ids = np.full((len(rows), length), PAD, dtype=np.int64)
+    labels = np.full((len(rows), length), IGNORE, dtype=np.int64)
+    for i, row in enumerate(rows):
+        size = min(len(row.ids), length)
+        ids[i, :size] = row.ids[:size]
+        labels[i, : size - 1] = row.labels[1:size]
+    return torch.from_numpy(ids), torch.from_numpy(labels)
+
+
+def shrink(picture: Picture, max_patches: int, vocabulary: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The picture at the tower's size and, for each glyph, the patch that its centre falls into."""
+    height, width = picture.pixels.shape[:2]
+    rows, cols = patch_grid(height, width, max_patches)
+    pixels = picture.pixels
+    if (height, width) != (rows * 16, cols * 16):
+        image = Image.fromarray(pixels).resize((cols * 16, rows * 16), Image.Resampling.BICUBIC, reducing_gap=2.0)
+        pixels = np.asarray(image)
+    glyphs = []
+    for glyph in picture.glyphs:
+        char = vocabulary.get(glyph.char)
+        y, x = (glyph.y0 + glyph.y1) / 2 / height * rows, (glyph.x0 + glyph.x1) / 2 / width * cols
+        if char is not None and 0 <= y < rows and 0 <= x < cols:
+            glyphs.append((int(y) * cols + int(x), char))
+    return pixels, np.array(glyphs, dtype=np.int64).reshape(-1, 2)
+
+
+class WorldStream(torch.utils.data.IterableDataset):
+    """Endless micro-batches of one split. Yields `Batch`; see the module's docstring."""
+
+    def __init__(
+        self,
+        tokenizer_json: str,
+        ctc_vocab: str,
+        glyph_vocab: dict[str, int],
+        max_patches: int,
+        sizes: BatchSizes,
+        *,
+        split: Split = "train",
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        offset: int = 0,
+        kinds: tuple[str, ...] = ("text", "image", "audio", "joint"),
+    ):
+        super().__init__()
+        self.tokenizer_json = tokenizer_json
+        self.ctc = {char: i + 1 for i, char in enumerate(ctc_vocab)}
+        self.glyph_vocab = glyph_vocab
+        self.max_patches = max_patches
+        self.sizes = sizes
+        self.split = split
+        self.seed = seed
+        self.rank, self.world, self.offset = rank, world, offset
+        self.kinds = kinds
+
+    def __iter__(self) -> Iterator[Batch]:
+        info = torch.utils.data.get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        if info is not None:
+            torch.set_num_threads(1)
+        lane, lanes = self.rank * workers + worker, self.world * workers
+        rng = random.Random(f"{self.seed}/{lane}/{self.offset}")
+        encoder = Encoder(Tokenizer.from_str(self.tokenizer_json))
+        spent = dict.fromkeys(self.kinds, 0.0)
+        pending: dict[Any, list[Item]] = {}
+        index = self.offset + lane
+        failures = 0
+        while True:
+            share = {k: self.sizes.worker_share[k] for k in self.kinds}
+            kind = min(self.kinds, key=lambda k: spent[k] / share[k])
+            began = time.perf_counter()
+            table = KINDS[kind]
+            category = rng.choices(list(table), list(table.values()))[0]
+            try:
+                item = self._item(registry.generate(category, self.split, index, self.seed), encoder, rng)
+            except Exception:
+                failures += 1
+                if failures > 100 + index // 50:
+                    raise
+                log.exception("sample %s/%s/%s was left out", category, self.split, index)
+                item = None
+            index += lanes
+            if item is not None:
+                key = self._bucket(kind, item)
+                if key is not None:
+                    pending.setdefault(key, []).append(item)
+                    batch = self._emit(kind, key, pending)
+                    if batch is not None:
+                        batch.index = index
+                        yield batch
+            spent[kind] += time.perf_counter() - began
+
+    def _item(self, sample: Sample, encoder: Encoder, rng: random.Random) -> Item:
+        rows = [encoder.row(sample.turns, rng)]
+        if sample.alternatives:
+            count = min(len(sample.alternatives), self.sizes.rows_per_image - 1)
+            for turns in rng.sample(list(sample.alternatives), count):
+                rows.append(encoder.row((*sample.turns[:-2], *turns), rng))
+        pictures = [shrink(p, self.max_patches, self.glyph_vocab) for p in sample.pictures]
+        clips = [
+            (c.samples, np.array([self.ctc[ch] for ch in c.text if ch in self.ctc], dtype=np.int64))
+            for c in sample.clips
+        ]
+        return Item(sample.category, rows, pictures, clips)
+
+    def _bucket(self, kind: str, item: Item) -> tuple[Any, ...] | None:
+        longest = max(len(row.ids) for row in item.rows)
+        if kind == "text":
+            size = next((b for b in self.sizes.text_buckets if longest <= b), None)
+            return None if size is None else (kind, size)
+        if longest > self.sizes.text_buckets[-1]:
+            return None
+        long = longest > LONG_ROW
+        if kind == "image" and len(item.pictures) == 1 and not item.clips:
+            height, width = (n // 16 for n in item.pictures[0][0].shape[:2])
+            shape = 0 if height > 1.5 * width else 1 if height * width > 500 else 2
+            return (kind, shape, long)
+        if kind == "audio" and len(item.clips) == 1 and not item.pictures:
+            return (kind, int(len(item.clips[0][0]) > 8 * 16000), long)
+        return ("joint", long)
+
+    def _emit(self, kind: str, key: tuple[Any, ...], pending: dict[Any, list[Item]]) -> Batch | None:
+        items = pending[key]
+        sizes = self.sizes
+        if kind == "text":
+            if len(items) * key[1] < sizes.text_tokens:
+                return None
+            take = items
+            batch = self._text(take, key[1])
+        else:
+            limit = {"image": sizes.images, "audio": sizes.clips, "joint": sizes.joint}[key[0]]
+            if key[-1]:
+                limit = max(4, limit // 4)
+            if key[0] == "audio" and key[1]:
+                limit = max(4, limit // 3)
+            if len(items) < limit:
+                return None
+            take = items
+            batch = self._media(key[0], take)
+        pending[key] = []
+        return batch
+
+    def _text(self, items: list[Item], length: int) -> Batch:
+        ids, labels = pad_rows([item.rows[0] for item in items], length)
+        return Batch("text", ids, labels, [item.category for item in items])
+
+    def _media(self, kind: str, items: list[Item]) -> Batch:
+        per = self.sizes.rows_per_image if kind == "image" else 1
+        rows: list[Row] = []
+        for item in items:
+            blank = Row(item.rows[0].ids, [IGNORE] * len(item.rows[0].ids), item.rows[0].media)
+            rows += (item.rows + [blank] * per)[:per]
+        length = -(-max(len(row.ids) for row in rows) // 32) * 32
+        ids, labels = pad_rows(rows, length)
+        first = torch.tensor([min((p for _, p in row.media), default=1 << 20) for row in rows])
+        batch = Batch(kind, ids, labels, [item.category for item in items], first)
+        batch.starts = [[p for _, p in row.media] for row in rows]
+        pictures = [p for item in items for p in item.pictures]
+        clips = [c for item in items for c in item.clips]
+        counter = {"image": 0, "audio": 0}
+        for item in items:
+            media = []
+            for medium, _ in item.rows[0].media:
+                media.append((medium, counter[medium]))
+                counter[medium] += 1
+            batch.memory_rows.append(media)
+        if pictures:
+            self._pictures(batch, pictures)
+        if clips:
+            self._clips(batch, clips)
+        return batch
+
+    @staticmethod
+    def _pictures(batch: Batch, pictures: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        height = max(p.shape[0] for p, _ in pictures)
+        width = max(p.shape[1] for p, _ in pictures)
+        pixels = np.full((len(pictures), height, width, 3), 128, dtype=np.uint8)
+        grids = np.zeros((len(pictures), 2), dtype=np.int64)
+        glyphs = []
+        cols = width // 16
+        for i, (picture, marks) in enumerate(pictures):
+            pixels[i, : picture.shape[0], : picture.shape[1]] = picture
+            grids[i] = (picture.shape[0] // 16, picture.shape[1] // 16)
+            own = grids[i, 1]
+            flat = i * (height // 16) * cols + marks[:, 0] // own * cols + marks[:, 0] % own
+            glyphs.append(np.stack((flat, marks[:, 1]), 1))
+        batch.pixels = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+        batch.grids = torch.from_numpy(grids)
+        batch.glyphs = torch.from_numpy(np.concatenate(glyphs))
+
+    @staticmethod
+    def _clips(batch: Batch, clips: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        lengths = [len(w) // 160 * 160 for w, _ in clips]
+        wave = np.zeros((len(clips), max(lengths)), dtype=np.float32)
+        for i, (samples, _) in enumerate(clips):
+            wave[i, : lengths[i]] = samples[: lengths[i]]
+        batch.wave = torch.from_numpy(wave)
+        batch.wave_lengths = torch.tensor(lengths)
+        batch.ctc = torch.from_numpy(np.concatenate([c for _, c in clips]))
+        batch.ctc_lengths = torch.tensor([len(c) for _, c in clips])

@@ -1,0 +1,34 @@
+"""What the trainer draws: how often each category, and which kinds of micro-batch make one optimizer step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+# Share of each category within its kind of batch. Harder things are drawn more often.
+TEXT = {
+    "identity": 0.5, "help": 0.5, "smalltalk": 0.6, "oos": 1.6, "arith": 3.0, "datetime": 2.2, "units": 1.5, "price": 2.2,
+    "notify": 1.5, "summary": 1.2, "translate": 2.2, "tools": 0.7,
+}  # fmt: skip
+IMAGE = {
+    "screen": 5.0, "screen_read": 1.2, "ocr": 1.0, "chart_value": 1.6, "chart_trend": 0.5, "chart_compare": 0.8,
+    "chart_forecast": 0.7, "scene_caption": 0.7, "scene_match": 0.6, "scene_count": 0.8, "scene_locate": 0.6,
+}  # fmt: skip
+AUDIO = {"asr": 5.0, "spoken_task": 1.5}
+JOINT = {"speech_screen": 1.0, "speech_chart": 1.0}
+KINDS = {"text": TEXT, "image": IMAGE, "audio": AUDIO, "joint": JOINT}
+
+
+@dataclass(frozen=True)
+class BatchSizes:
+    """Sizes of one micro-batch of each kind, for one GPU."""
+
+    text_tokens: int = 49152
+    images: int = 48
+    rows_per_image: int = 5
+    clips: int = 96
+    joint: int = 40
+    text_buckets: tuple[int, ...] = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536)
+    # Share of the workers' time that each kind gets; the trainer takes batches as they come.
+    worker_share: dict[str, float] = field(
+        default_factory=lambda: {"text": 0.14, "image": 0.46, "audio": 0.28, "joint": 0.12}
+    )

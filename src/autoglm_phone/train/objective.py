@@ -1,0 +1,183 @@
+"""The training loss of one micro-batch: next token at full depth and at one exit, CTC for speech, glyphs for pictures.
+
+The glyph loss is supervision that only a renderer can give: it knows which character it drew in which patch. It teaches
+the vision tower to read within minutes; its linear head is thrown away after training.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from autoglm_phone.models.native.audio import state_lengths
+from autoglm_phone.models.native.mel import FFT, HOP, SAMPLE_RATE, WINDOW, mel_filters
+from autoglm_phone.models.native.modeling import FAR, AutoGLMPhoneForConditionalGeneration, Memory
+from autoglm_phone.train.data import Batch
+from autoglm_phone.train.encode import IGNORE
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights relative to the full-depth next-token loss."""
+
+    exit: float = 0.4
+    ctc: float = 0.5
+    glyph: float = 0.5
+
+
+def batched_log_mel(wave: Tensor, lengths: Tensor, bins: int) -> tuple[Tensor, Tensor]:
+    """`mel.log_mel` for a padded batch on the GPU: wave [A, T], lengths in samples → [A, bins, T/160], frames."""
+    window = torch.hann_window(WINDOW, periodic=True, device=wave.device)
+    padded = F.pad(wave[:, None], (WINDOW // 2, WINDOW // 2), mode="reflect")[:, 0]
+    frames = padded.unfold(-1, WINDOW, HOP)[:, : wave.shape[1] // HOP]
+    power = torch.fft.rfft(frames * window, FFT).abs().square()
+    filters = torch.from_numpy(mel_filters(bins)).to(wave.device)
+    logged = (power @ filters.T).clamp_min(1e-10).log10().transpose(1, 2)
+    count = lengths // HOP
+    inside = torch.arange(logged.shape[-1], device=wave.device)[None] < count[:, None]
+    peak = logged.masked_fill(~inside[:, None], -math.inf).amax((1, 2), keepdim=True)
+    return (torch.maximum(logged, peak - 8.0) + 4.0) / 4.0, count
+
+
+def augment_pixels(pixels: Tensor) -> Tensor:
+    """uint8 [I, 3, H, W] → float in about [-1, 1] with random contrast, brightness, tint and noise per picture."""
+    count, device = pixels.shape[0], pixels.device
+    x = pixels.float() / 127.5 - 1.0
+    gain = 1.0 + 0.15 * torch.randn(count, 1, 1, 1, device=device).clamp(-2, 2)
+    tint = 0.08 * torch.randn(count, 3, 1, 1, device=device).clamp(-2, 2)
+    noise = 0.04 * torch.rand(count, 1, 1, 1, device=device)
+    return (x * gain + tint + noise * torch.randn_like(x)).clamp(-1.2, 1.2)
+
+
+def augment_mel(mel: Tensor, counts: Tensor) -> Tensor:
+    """SpecAugment (Park et al. 2019), light: one band and two stretches a clip, plus a random offset (loudness)."""
+    clips, bins, frames = mel.shape
+    device = mel.device
+    mel = mel + 0.1 * torch.randn(clips, 1, 1, device=device)
+    rows = torch.arange(bins, device=device)[None]
+    start, width = torch.rand(clips, 1, device=device) * bins, torch.rand(clips, 1, device=device) * 12
+    mel = mel.masked_fill(((rows >= start) & (rows < start + width))[:, :, None], 0.0)
+    cols = torch.arange(frames, device=device)[None]
+    for _ in range(2):
+        start, width = torch.rand(clips, 1, device=device) * counts[:, None], torch.rand(clips, 1, device=device) * 12
+        mel = mel.masked_fill(((cols >= start) & (cols < start + width))[:, None, :], 0.0)
+    return mel
+
+
+class Objective(nn.Module):
+    """The model together with its training-only glyph head. forward(batch, exit_depth, skip) → losses by name."""
+
+    def __init__(self, model: AutoGLMPhoneForConditionalGeneration, glyphs: int, weights: LossWeights | None = None):
+        super().__init__()
+        self.model = model
+        self.ocr_head = nn.Linear(model.config.vision_config.hidden_size, 1 + glyphs)
+        nn.init.normal_(self.ocr_head.weight, std=0.02)
+        nn.init.zeros_(self.ocr_head.bias)
+        self.weights = weights or LossWeights()
+
+    def forward(
+        self, batch: Batch, exit_depth: int | None, skip: frozenset[int] = frozenset(), augment: bool = True
+    ) -> dict[str, Tensor]:
+        losses: dict[str, Tensor] = {}
+        memory = self._memory(batch, losses, augment)
+        boundaries = self.model.model(batch.ids, memory=memory, skip_layers=skip)
+        chosen = batch.labels != IGNORE
+        targets = batch.labels[chosen]
+        full = len(self.model.model.layers)
+        for depth in (full, exit_depth):
+            if depth is None:
+                continue
+            state = self.model.model.head_state(boundaries[depth][chosen], depth)
+            logits = self.model.lm_head(state)
+            losses["text" if depth == full else "exit"] = F.cross_entropy(logits.float(), targets)
+            if depth == full:
+                with torch.no_grad():
+                    losses["accuracy"] = (logits.argmax(-1) == targets).float().mean()
+        weights = self.weights
+        losses["total"] = losses["text"] + sum(
+            getattr(weights, name) * losses[name] for name in ("exit", "ctc", "glyph") if name in losses
+        )
+        return losses
+
+    def _memory(self, batch: Batch, losses: dict[str, Tensor], augment: bool) -> Memory | None:
+        images = valid = clips = keep = None
+        core = self.model.model
+        if batch.pixels is not None and batch.grids is not None:
+            pixels = augment_pixels(batch.pixels) if augment else batch.pixels.float() / 127.5 - 1.0
+            pixels = pixels.to(torch.bfloat16) if torch.is_autocast_enabled() else pixels
+            hidden, place, valid = core.vision.features(pixels, batch.grids)
+            images = core.vision.project(hidden) + core.vision.out_position(place)
+            if batch.glyphs is not None and len(batch.glyphs):
+                losses["glyph"] = self._glyph_loss(hidden, batch, valid)
+        if batch.wave is not None and batch.wave_lengths is not None:
+            mel, counts = batched_log_mel(batch.wave, batch.wave_lengths, core.config.audio_config.num_mel_bins)
+            mel = augment_mel(mel, counts) if augment else mel
+            clips, keep, logits = core.audio(mel, counts)
+            if batch.ctc is not None and batch.ctc_lengths is not None:
+                lengths = state_lengths(counts)
+                losses["ctc"] = F.ctc_loss(
+                    logits.float().log_softmax(-1).transpose(0, 1), batch.ctc, lengths, batch.ctc_lengths,
+                    zero_infinity=True,
+                )  # fmt: skip
+        return self._lay_out(batch, images, valid, clips, keep)
+
+    def _glyph_loss(self, hidden: Tensor, batch: Batch, valid: Tensor | None) -> Tensor:
+        flat = hidden.flatten(0, 1)
+        assert batch.glyphs is not None  # internal: checked by the caller
+        patches, chars = batch.glyphs.unbind(1)
+        loss = F.cross_entropy(self.ocr_head(flat[patches]).float(), chars)
+        # As many patches without a glyph as with one, so that the head learns to say "nothing here".
+        blank = torch.ones(flat.shape[0], dtype=torch.bool, device=flat.device)
+        blank[patches] = False
+        if valid is not None:
+            blank &= valid.flatten()
+        empty = blank.nonzero()[:, 0]
+        empty = empty[torch.randint(len(empty), (max(1, len(patches) // 4),), device=flat.device)]
+        none = F.cross_entropy(self.ocr_head(flat[empty]).float(), torch.zeros_like(empty))
+        return loss + 0.25 * none
+
+    def _lay_out(
+        self, batch: Batch, images: Tensor | None, valid: Tensor | None, clips: Tensor | None, keep: Tensor | None
+    ) -> Memory | None:
+        """The cross-attention memory, in the layout that `modeling.Memory` describes."""
+        core = self.model.model
+        ordinals, audio_base = core.media_embed.weight, core.config.max_media
+        if images is not None and batch.kind == "image" and valid is not None:
+            return Memory(images + ordinals[0], torch.where(valid, 0, FAR), batch.first)
+        if clips is not None and batch.kind == "audio" and keep is not None:
+            return Memory(clips + ordinals[audio_base], torch.where(keep, 0, FAR), batch.first)
+        if images is None and clips is None:
+            return None
+        sizes = {
+            "image": valid.sum(-1).tolist() if valid is not None else [],
+            "audio": keep.sum(-1).tolist() if keep is not None else [],
+        }
+        rows, starts = [], []
+        for media, places in zip(batch.memory_rows, batch.starts, strict=True):
+            pieces, where = [], []
+            seen = {"image": 0, "audio": 0}
+            for (kind, index), place in zip(media, places, strict=True):
+                if kind == "image":
+                    assert images is not None and valid is not None  # internal: the batch holds this picture
+                    states = images[index][valid[index]] + ordinals[seen[kind]]
+                else:
+                    assert clips is not None and keep is not None  # internal: the batch holds this clip
+                    states = clips[index][keep[index]] + ordinals[audio_base + seen[kind]]
+                seen[kind] = min(seen[kind] + 1, audio_base - 1)
+                pieces.append(states)
+                where += [place] * int(sizes[kind][index])
+            rows.append(torch.cat(pieces))
+            starts.append(torch.tensor(where, device=batch.ids.device))
+        return Memory(
+            nn.utils.rnn.pad_sequence(rows, batch_first=True),
+            nn.utils.rnn.pad_sequence(starts, batch_first=True, padding_value=FAR),
+        )
+
+
+def speech_seconds(batch: Batch) -> float:
+    """Seconds of sound in a batch, for the progress line."""
+    return 0.0 if batch.wave_lengths is None else float(batch.wave_lengths.sum()) / SAMPLE_RATE

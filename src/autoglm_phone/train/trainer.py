@@ -1,0 +1,262 @@
+"""Trains the native family on the world: bf16 autocast, Muon + AdamW, exits with layer dropout, resumable, many GPUs.
+
+Each optimizer step takes micro-batches of every kind (text, pictures, sound, both) and, following LayerSkip (Elhoushi
+et al. 2024), adds the loss of one exit in rotation and drops layers with a probability that grows with depth.
+The schedule runs on time, not steps (`minutes`): warm-up, plateau, linear decay; a run may be cut into several calls.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from autoglm_phone.models.native.configuration import preset
+from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
+from autoglm_phone.train.data import Batch, WorldStream
+from autoglm_phone.train.feeder import Feeder
+from autoglm_phone.train.mixture import BatchSizes
+from autoglm_phone.train.muon import MuonAdam, OptimConfig
+from autoglm_phone.train.objective import Objective, speech_seconds
+from autoglm_phone.train.state import Progress, load_run, save_run
+from autoglm_phone.train.world.fillings import WORLD_SEED
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run. `minutes` is the length of the whole schedule, `call_seconds` that of this call."""
+
+    preset: str = "mini"
+    prepared: Path = Path("runs/prepared")  # tokenizer.json, ctc_vocab.txt, glyph_vocab.json
+    out: Path = Path("runs/mini")
+    minutes: float = 45.0
+    call_seconds: float = 1e9
+    call_steps: int = 1 << 60
+    overrides: dict[str, Any] = field(default_factory=dict)  # fields of the preset's configuration
+    resume: bool = False
+    init_from: Path | None = None  # weights only, a new schedule
+    workers: int = max(1, (os.cpu_count() or 2) - 1)
+    seed: int = WORLD_SEED
+    # Micro-batches of one optimizer step. Sound alone comes twice: recognition is the slowest to learn.
+    plan: tuple[str, ...] = ("text", "image", "audio", "joint")
+    reuse: dict[str, float] = field(default_factory=lambda: {"text": 1.5, "image": 3.0, "audio": 3.0, "joint": 3.0})
+    capacity: dict[str, int] = field(default_factory=lambda: {"text": 64, "image": 900, "audio": 900, "joint": 500})
+    warmup_steps: int = 150
+    decay_from: float = 0.55  # fraction of the schedule after which the learning rate falls linearly
+    floor: float = 0.02
+    layer_dropout: float = 0.06  # of the deepest layer; the first is never dropped
+    clip: float = 1.0
+    compile: bool = True
+    save_every: float = 240.0  # seconds
+    log_every: int = 20
+    sizes: BatchSizes = field(default_factory=BatchSizes)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+
+
+def schedule(progress: float, step: int, config: TrainConfig) -> float:
+    """Learning-rate factor at a fraction of the schedule: warm-up, plateau, linear decay to the floor."""
+    warm = min(1.0, (step + 1) / config.warmup_steps)
+    if progress <= config.decay_from:
+        return warm
+    left = max(0.0, (1.0 - progress) / (1.0 - config.decay_from))
+    return warm * (config.floor + (1.0 - config.floor) * left)
+
+
+class Trainer:
+    """Owns the model, optimizer, data and progress of one run on one GPU (or CPU) of possibly several."""
+
+    def __init__(self, config: TrainConfig):
+        self.config = config
+        self.rank = int(os.environ.get("RANK", "0"))
+        self.world = int(os.environ.get("WORLD_SIZE", "1"))
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        cuda = torch.cuda.is_available()
+        self.device = torch.device(f"cuda:{local}" if cuda else "cpu")
+        if cuda:
+            torch.cuda.set_device(self.device)
+            torch.backends.cuda.matmul.allow_tf32 = True
+            torch.backends.cudnn.allow_tf32 = True
+        if self.world > 1 and not dist.is_initialized():
+            dist.init_process_group("nccl" if cuda else "gloo")
+        self.tokenizer_json = (config.prepared / "tokenizer.json").read_text()
+        ctc_vocab = (config.prepared / "ctc_vocab.txt").read_text().rstrip("\n")
+        self.glyphs: dict[str, int] = json.loads((config.prepared / "glyph_vocab.json").read_text())
+        torch.manual_seed(config.seed)
+        model_config = preset(config.preset, **{"audio_config": self._audio(ctc_vocab), **config.overrides})
+        self.objective = Objective(AutoGLMPhoneForConditionalGeneration(model_config), len(self.glyphs)).to(self.device)
+        self.named = list(self.objective.named_parameters())  # tied tensors appear once
+        self.optimizer = MuonAdam(self.named, config.optim)
+        self.progress = Progress()
+        if config.resume:
+            weights, state, self.progress = load_run(config.out)
+            self._load(weights)
+            self.optimizer.load_state_dict(state)
+        elif config.init_from is not None:
+            self._load(load_run(config.init_from)[0])
+        self._share_weights()
+        if config.compile and cuda:
+            for layer in self.objective.model.model.layers:
+                layer.compile()
+            for block in [*self.objective.model.model.vision.blocks, *self.objective.model.model.audio.blocks]:
+                block.compile()
+        self.rng = random.Random(config.seed + self.progress.step)
+        self.feeder = self._feeder(ctc_vocab, model_config.vision_config.max_patches)
+
+    def _audio(self, ctc_vocab: str) -> dict[str, Any]:
+        from autoglm_phone.models.native.configuration import PRESETS
+
+        return {**PRESETS[self.config.preset].get("audio_config", {}), "ctc_vocab": ctc_vocab}
+
+    def _load(self, weights: dict[str, Tensor]) -> None:
+        missing, unexpected = self.objective.load_state_dict(weights, strict=False)
+        lost = [name for name in missing if "lm_head" not in name]
+        if lost or unexpected:
+            log.warning("weights that did not match: missing %s, unexpected %s", lost[:4], unexpected[:4])
+
+    def _share_weights(self) -> None:
+        if self.world > 1:
+            for _, p in self.named:
+                dist.broadcast(p.data, 0)
+
+    def _feeder(self, ctc_vocab: str, max_patches: int) -> Feeder:
+        config = self.config
+        stream = WorldStream(
+            self.tokenizer_json, ctc_vocab, self.glyphs, max_patches, config.sizes,
+            seed=config.seed, rank=self.rank, world=self.world, offset=self.progress.data_offset,
+            kinds=tuple(dict.fromkeys(config.plan)),
+        )  # fmt: skip
+        loader = DataLoader(
+            stream, batch_size=None, num_workers=config.workers, prefetch_factor=3 if config.workers else None,
+            multiprocessing_context="fork" if config.workers else None, pin_memory=False,
+        )  # fmt: skip
+        return Feeder(
+            iter(loader), self.device, tuple(dict.fromkeys(config.plan)),
+            capacity=config.capacity, reuse=config.reuse, seed=config.seed + self.rank,
+        )  # fmt: skip
+
+    def run(self) -> Progress:
+        """Train until the schedule or this call ends; leaves a checkpoint and returns the progress."""
+        config, state = self.config, self.progress
+        started = time.monotonic()
+        before, first_step = state.elapsed, state.step
+        saved = started
+        window: dict[str, list[Tensor]] = {}
+        waits = 0.0
+        mark, mark_tokens = started, state.tokens
+        while True:
+            now = time.monotonic()
+            state.elapsed = before + now - started
+            fraction = state.elapsed / (60.0 * config.minutes)
+            spent = now - started >= config.call_seconds or state.step - first_step >= config.call_steps
+            if self._agree(fraction >= 1.0 or spent):
+                break
+            scale = schedule(fraction, state.step, config)
+            losses, waited = self._step(scale)
+            waits += waited
+            for name, value in losses.items():
+                window.setdefault(name, []).append(value)
+            state.step += 1
+            state.data_offset = max(state.data_offset, self.feeder.last_index)
+            if state.step % config.log_every == 0 and self.rank == 0:
+                now = time.monotonic()
+                self._report(window, scale, fraction, (state.tokens - mark_tokens) / (now - mark), waits / (now - mark))
+                window, waits, mark, mark_tokens = {}, 0.0, now, state.tokens
+            if time.monotonic() - saved > config.save_every:
+                self.save()
+                saved = time.monotonic()
+        self.save()
+        self.feeder.stop()
+        return state
+
+    def _agree(self, stop: bool) -> bool:
+        if self.world == 1:
+            return stop
+        flag = torch.tensor(int(stop), device=self.device)
+        dist.all_reduce(flag, dist.ReduceOp.MAX)
+        return bool(flag.item())
+
+    def _step(self, scale: float) -> tuple[dict[str, Tensor], float]:
+        config = self.config
+        exits = self.objective.model.config.exit_layers
+        depth = exits[self.progress.step % len(exits)]
+        layers = self.objective.model.config.num_hidden_layers
+        # The same layers for all micro-batches and ranks of a step: dropped work is then really saved.
+        drop = random.Random(config.seed * 1000003 + self.progress.step)
+        skip = frozenset(i for i in range(1, layers) if drop.random() < config.layer_dropout * scale * i / (layers - 1))
+        out: dict[str, Tensor] = {}
+        waited = 0.0
+        for kind in config.plan:
+            batch, seconds = self.feeder.next(kind)
+            waited += seconds
+            losses = self._forward(batch, depth, skip)
+            (losses["total"] / len(config.plan)).backward()
+            for name, value in losses.items():
+                if name != "total":
+                    out[f"{kind}/{name}"] = value.detach()
+            self.progress.tokens += batch.tokens * self.world
+            self.progress.samples += len(batch.categories) * self.world
+            self.progress.speech_seconds += speech_seconds(batch) * self.world
+        self._reduce()
+        norm = torch.nn.utils.clip_grad_norm_([p for _, p in self.named if p.grad is not None], config.clip)
+        if torch.isfinite(norm):
+            self.optimizer.step(scale)
+        else:
+            log.warning("step %d had a gradient that is not finite; it was left out", self.progress.step)
+        for _, p in self.named:
+            p.grad = None
+        out["norm"] = norm.detach()
+        return out, waited
+
+    def _forward(self, batch: Batch, depth: int, skip: frozenset[int]) -> dict[str, Tensor]:
+        if self.device.type != "cuda":
+            return self.objective(batch, depth, skip)
+        with torch.autocast("cuda", torch.bfloat16):
+            return self.objective(batch, depth, skip)
+
+    def _reduce(self) -> None:
+        """Mean of the gradients over the GPUs, in one flat message."""
+        if self.world == 1:
+            return
+        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for _, p in self.named]
+        flat = torch.cat([g.flatten() for g in grads])
+        dist.all_reduce(flat)
+        flat /= self.world
+        offset = 0
+        for (_, p), g in zip(self.named, grads, strict=True):
+            p.grad = flat[offset : offset + g.numel()].view_as(g)
+            offset += g.numel()
+
+    def _report(
+        self, window: dict[str, list[Tensor]], scale: float, fraction: float, rate: float, waiting: float
+    ) -> None:
+        state = self.progress
+        mean = {name: float(torch.stack(values).float().mean()) for name, values in window.items()}
+        parts = " ".join(f"{name.replace('accuracy', 'acc')} {value:.3f}" for name, value in sorted(mean.items()))
+        shelves = " ".join(f"{k}:{s.arrived}/{s.taken}" for k, s in self.feeder.shelves.items())
+        eta = (1.0 - fraction) * self.config.minutes * 60.0
+        memory = torch.cuda.max_memory_allocated() / 2**30 if self.device.type == "cuda" else 0.0
+        print(
+            f"step {state.step} lr {scale:.3f} | {parts} | {rate:,.0f} tok/s wait {waiting:.0%} [{shelves}] "
+            f"{memory:.0f} GiB elapsed {state.elapsed:.0f} s eta {eta:.0f} s",
+            flush=True,
+        )
+
+    def save(self) -> None:
+        """Write the run's checkpoint (rank 0)."""
+        if self.rank == 0:
+            save_run(self.config.out, dict(self.named), self.optimizer.state_dict(), self.progress)
+            print(f"wrote checkpoint of step {self.progress.step} to {self.config.out}", flush=True)
+        if self.world > 1:
+            dist.barrier()

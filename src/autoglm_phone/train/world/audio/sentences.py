@@ -1,0 +1,176 @@
+"""What people say to a phone and to each other: sentences of both languages in their written form.
+
+A sentence is composed from the closed vocabulary of `words`; the same template with the same fillings belongs to one
+split only (`compose`), so a sentence of the test set never occurs in training.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from autoglm_phone.train.world.audio import words as w
+from autoglm_phone.train.world.fillings import compose, template
+from autoglm_phone.train.world.lexicon import NAMES_EN, NAMES_ZH
+from autoglm_phone.train.world.sample import Lang, Split
+from autoglm_phone.train.world.text.grammar import say
+
+_COMMANDS_ZH = (
+    "[请|帮我|麻烦你|]打开{app}[一下|]", "[请|帮我|]启动{app}", "打开{app}，搜索{goods}", "[请|帮我|]给{person}打[个|]电话", "呼叫{person}", "打电话给{person}",
+    "拨打{phone}", "[请|帮我|]定一个{clock}的闹钟", "{day}{part}{clock}叫我起床", "{day}{part}{clock}提醒我{task}", "提醒我{day}{task}", "[请|]设置一个{n}分钟的倒计时",
+    "取消{part}{clock}的闹钟", "给{person}发[条|个|]微信，告诉他我{n}分钟后到", "给{person}发短信说{msg}", "告诉{person}{msg}", "导航到{place}", "[怎么去|带我去|我要去]{place}",
+    "从{place}到{place2}怎么走", "附近[有没有|哪里有]{place}", "[播放|来一首|我想听|放一首]{song}", "播放{music}", "下一首", "暂停播放", "把音量调到百分之{n}", "音量[大|小]一点",
+    "把亮度调到百分之{n}", "[打开|关闭|开启|关掉]{setting}", "把{setting}[打开|关掉]", "进入{setting}页面", "[今天|明天|后天|周末]{city}[的|]天气怎么样", "{city}{day}会下雨吗",
+    "[买|下单|订]{n}[份|个|盒]{goods}", "在{app}上[买|搜索]{goods}", "把{goods}加入购物车", "[订|预订]一张{day}去{city}的[火车票|机票]", "查[一下|]{date}从{city}到{city2}的航班",
+    "点击{setting}", "[向下|向上|向左|向右]滑动", "返回[上一页|桌面]", "截[个|]屏", "拍一张照片", "打开前置摄像头", "锁定屏幕", "朗读这条消息", "把这句话翻译成英语", "记一条笔记，{task}",
+    "{day}{clock}在{place}开会", "查看{day}的日程", "我的[快递|外卖]到哪里了", "给手机清理内存", "把{task}加到待办事项", "帮我叫一辆车去{place}", "{weekday}{part}{clock}有空吗", "转给{person}{n}元",
+    "帮我约{person}{day}{part}{clock}见面", "把{person}的电话设为常用联系人", "删除和{person}的聊天记录", "连接{setting}", "找到昨天拍的照片", "{date}是什么日子",
+)  # fmt: skip
+_COMMANDS_EN = (
+    "[Please |Can you |]open {app}", "launch {app}", "open {app} and search for {goods}", "[Please |]call {person}", "dial {phone}", "make a call to {person}", "set an alarm for {clock}",
+    "wake me up at {clock} {day}", "remind me to {task} [at {clock}|{day}|on {weekday}]", "set a timer for {n} minutes", "cancel my {clock} alarm", "send a message to {person}",
+    "text {person} that I will be there in {n} minutes", "tell {person} {msg}", "[navigate|take me|drive me] to {place}", "how do I get to {place}", "how do I get from {place} to {place2}",
+    "find {place} near me", "play {song}", "play {music}", "I want to listen to {song}", "next song", "pause the music", "set the volume to {n} percent", "turn [up|down] the volume",
+    "set the brightness to {n} percent", "turn [on|off] {setting}", "switch {setting} [on|off]", "go to the {setting2} page", "what is the weather like in {city} {day}", "will it rain in {city} {day}",
+    "buy {n} {goods}", "order {goods} [on|from] {app}", "add {goods} to my shopping cart", "book a [flight|train] to {city} {day}", "show me flights from {city} to {city2} on {date}", "tap {setting2}",
+    "swipe [up|down|left|right]", "go back[ to the home screen|]", "take a [screenshot|picture]", "lock the screen", "read this message aloud", "translate this sentence into Chinese",
+    "take a note: {task}", "meet me at {place} at {clock}", "what is on my calendar {day}", "where is my [package|order]", "add a task to {task}", "get me a taxi to {place}",
+    "are you free on {weekday} at {clock}", "send {n} dollars to {person}", "schedule a meeting with {person} on {date} at {clock}", "delete the chat with {person}", "connect to {setting}",
+    "find the photos from {weekday}", "how far is it from {city} to {city2}", "what time is it in {city}", "mute {app}", "update {app}", "close all apps",
+)  # fmt: skip
+_MESSAGES_ZH = "我马上就到 晚上一起吃饭吧 我在开会 不用等我了 生日快乐 明天见 文件已经发给你了 路上堵车 记得带伞 周末有空吗 我到家了 谢谢你的帮助 会议改到下午了 今天不加班 钥匙在门口 早点休息".split()  # fmt: skip
+_MESSAGES_EN = (
+    "I am on my way|dinner is ready|I am in a meeting|not to wait for me|happy birthday|see you tomorrow|the file is in the mail|the traffic is bad|to bring an umbrella|"
+    "I got home safely|thanks for the help|the meeting moved to the afternoon|the keys are at the door|to get some rest|we are out of milk|the train is late"
+).split("|")
+
+
+def person(rng: random.Random, lang: Lang) -> str:
+    """A contact: a name, a relative, a title."""
+    if lang == "en":
+        return rng.choice((rng.choice(NAMES_EN), rng.choice(NAMES_EN), rng.choice(w.KIN_EN), rng.choice(w.FAMILY_EN)))
+    draw = rng.random()
+    if draw < 0.35:
+        return rng.choice(w.SURNAMES_ZH) + "".join(rng.sample(w.GIVEN_ZH, rng.randint(1, 2)))
+    if draw < 0.6:
+        return rng.choice(NAMES_ZH)
+    if draw < 0.75:
+        return rng.choice(w.SURNAMES_ZH) + rng.choice(w.TITLES_ZH)
+    return rng.choice(w.KIN_ZH) if draw < 0.9 else "小" + rng.choice(w.GIVEN_ZH)
+
+
+def clock(rng: random.Random, lang: Lang) -> str:
+    """A time of day: "3点20分", "3:20 PM"."""
+    minute = rng.choice((0, 0, 15, 30, 45, rng.randrange(0, 60, 5), rng.randrange(60)))
+    if lang == "zh":
+        return f"{rng.randint(1, 12)}点" + (f"{minute}分" if minute else "")
+    return f"{rng.randint(1, 12)}:{minute:02d}" + rng.choice((" AM", " PM", " PM", ""))
+
+
+def date(rng: random.Random, lang: Lang) -> str:
+    month, day = rng.randint(1, 12), rng.randint(1, 28)
+    if lang == "en":
+        names = "January February March April May June July August September October November December".split()
+        return f"{names[month - 1]} {day}"
+    return (f"{rng.randint(2015, 2035)}年" if rng.random() < 0.15 else "") + f"{month}月{day}日"
+
+
+def _phone(rng: random.Random, lang: Lang) -> str:
+    return "1" + "".join(rng.choice("0123456789") for _ in range(10 if lang == "zh" else 9))
+
+
+def _slots(rng: random.Random, lang: Lang) -> dict[str, str]:
+    zh = lang == "zh"
+    pick = rng.choice
+    return {
+        "app": pick(w.APPS_ZH if zh else w.APPS_EN), "goods": pick(w.GOODS_ZH if zh else w.GOODS_EN), "person": person(rng, lang), "phone": _phone(rng, lang),
+        "clock": clock(rng, lang), "date": date(rng, lang), "day": pick(w.DAYS_ZH if zh else w.DAYS_EN), "part": pick((*w.PARTS_ZH, "")) if zh else "",
+        "weekday": pick(w.WEEKDAYS_ZH if zh else w.WEEKDAYS_EN), "task": pick(w.TASKS_ZH if zh else w.TASKS_EN), "msg": pick(_MESSAGES_ZH if zh else _MESSAGES_EN),
+        "place": pick(w.PLACES_ZH if zh else w.PLACES_EN), "place2": pick(w.PLACES_ZH if zh else w.PLACES_EN), "city": pick(w.CITIES_ZH if zh else w.CITIES_EN),
+        "city2": pick(w.CITIES_ZH if zh else w.CITIES_EN), "song": pick(w.SONGS_ZH if zh else w.SONGS_EN), "music": pick(w.MUSIC_ZH if zh else w.MUSIC_EN),
+        "setting": pick(w.SETTINGS_ZH if zh else w.SETTINGS_EN), "setting2": pick(w.SETTINGS_EN).removeprefix("the "), "n": str(number(rng)),
+    }  # fmt: skip
+
+
+def number(rng: random.Random) -> int:
+    return rng.choice((rng.randint(2, 10), rng.randint(2, 99), rng.randint(10, 100), rng.randint(100, 999)))
+
+
+def command(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
+    """Something said to a phone."""
+    patterns = _COMMANDS_ZH if lang == "zh" else _COMMANDS_EN
+    pattern = template(rng, f"speech.command.{lang}", patterns, split, unseen)
+    return say(rng, pattern, **_slots(rng, lang))
+
+
+def _clause(rng: random.Random, lang: Lang) -> str:
+    if lang == "zh":
+        return (rng.choice(w.WHEN_ZH) if rng.random() < 0.4 else "") + rng.choice(w.WHO_ZH) + rng.choice(w.ACTIONS_ZH)
+    who = rng.choice(w.WHO_EN)
+    plural = who in ("I", "You", "We", "They", "The students")
+    action = rng.choice(w.ACTIONS_EN)[0 if plural else 1]
+    when = rng.choice(w.WHEN_EN) if rng.random() < 0.4 else ""
+    return f"{who} {action}{' ' + when if when else ''}"
+
+
+def _second(rng: random.Random, lang: Lang) -> str:
+    clause = _clause(rng, lang)
+    return clause if lang == "zh" or clause.startswith("I ") else clause[0].lower() + clause[1:]
+
+
+def plain(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
+    """A statement about people, sometimes of two clauses."""
+    first = _clause(rng, lang)
+    if rng.random() < 0.45:
+        joint = rng.choice(w.LINK_ZH if lang == "zh" else w.LINK_EN)
+        first += joint + ("" if lang == "zh" else " ") + _second(rng, lang)
+    return first
+
+
+def facts(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
+    """Numbers, prices, times and dates in a sentence."""
+    n, m = number(rng), number(rng)
+    price = f"{rng.randint(1, 300)}.{rng.randint(1, 99):02d}".rstrip("0") if rng.random() < 0.5 else str(number(rng))
+    if lang == "zh":
+        patterns = ("{a}[一共|总共|]{p}元", "房间号是{n}", "会议在{d}{c}开始", "{city}现在{m}度", "还剩{n}个{a}", "我的电话是{ph}", "{n}加{m}等于多少", "{n}减{m}是多少", "{n}乘以{m}等于几",
+                    "航班{c}起飞", "他今年{m}岁", "这本书有{n}页", "距离{pl}还有{n}米", "{d}是{w}", "密码是{n}{m}", "打{k}折以后是{p}元", "从{c}到{c2}营业")  # fmt: skip
+    else:
+        patterns = ("the {a} cost {p} dollars", "the room number is {n}", "the meeting starts at {c} on {d}", "it is {m} degrees in {city} now", "there are {n} {a} left", "my number is {ph}",
+                    "what is {n} plus {m}", "what is {n} minus {m}", "how much is {n} times {m}", "the flight leaves at {c}", "he is {m} years old", "the book has {n} pages",
+                    "{pl} is {n} meters away", "{d} is a {w}", "the code is {n} {m}", "it is open from {c} to {c2}", "the total is {p} dollars")  # fmt: skip
+    zh = lang == "zh"
+    return say(
+        rng, rng.choice(patterns), n=str(n), m=str(m), p=price, k=str(rng.randint(3, 9)), c=clock(rng, lang), c2=clock(rng, lang), d=date(rng, lang), ph=_phone(rng, lang),
+        a=rng.choice(w.GOODS_ZH if zh else w.GOODS_EN), city=rng.choice(w.CITIES_ZH if zh else w.CITIES_EN), w=rng.choice(w.WEEKDAYS_ZH if zh else w.WEEKDAYS_EN),
+        pl=rng.choice(w.PLACES_ZH if zh else w.PLACES_EN),
+    )  # fmt: skip
+
+
+def jumble(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
+    """Words without a plot, so that the encoder listens instead of guessing."""
+    count = rng.randint(1, 7)
+    if lang == "en":
+        pool = rng.choices(w.EN_WORDS, k=count)
+        if rng.random() < 0.3:
+            pool[rng.randrange(count)] = rng.choice((rng.choice(NAMES_EN), rng.choice(w.CITIES_EN), str(number(rng))))
+        return " ".join(pool)
+    pool = rng.choices(w.ZH_WORDS, k=count)
+    if rng.random() < 0.3:
+        pool[rng.randrange(count)] = rng.choice((person(rng, lang), rng.choice(w.CITIES_ZH), rng.choice(w.GOODS_ZH)))
+    return "".join(pool)
+
+
+Maker = Callable[[random.Random, Lang, Split, bool], str]
+_MAKERS: tuple[tuple[Maker, float], ...] = ((command, 0.36), (plain, 0.2), (facts, 0.16), (jumble, 0.28))
+
+
+def sentence(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
+    """One sentence of this split in its written form, without final punctuation."""
+    maker = command if unseen else rng.choices([m for m, _ in _MAKERS], [p for _, p in _MAKERS])[0]
+    return compose(rng, f"speech.{lang}", lambda r: maker(r, lang, split, unseen), split, tries=400)
+
+
+def finished(text: str, lang: Lang) -> str:
+    """With a capital letter and the closing punctuation of transcripts: always a full stop."""
+    text = text.strip().rstrip("。.!?！？,， ")
+    return f"{text}。" if lang == "zh" else f"{text[:1].upper()}{text[1:]}."

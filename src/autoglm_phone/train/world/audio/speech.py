@@ -1,0 +1,143 @@
+"""Speech alone: write down what is said (`asr`), or do it (`spoken_task`).
+
+`Clip.text` is the CTC target: the transcript in lower case without punctuation (`spoken.bare`). `asr` answers with the
+same words as a sentence. `spoken_task` takes a question of a text category, speaks it, and keeps its answer and judge.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import replace
+
+from autoglm_phone.errors import ConfigError
+from autoglm_phone.media.speech import TRANSCRIBE_PROMPT, detect_language
+from autoglm_phone.train.world import registry
+from autoglm_phone.train.world.audio import voices
+from autoglm_phone.train.world.audio.sentences import finished, sentence
+from autoglm_phone.train.world.audio.spoken import bare, canonical, spoken
+from autoglm_phone.train.world.fillings import template
+from autoglm_phone.train.world.registry import Draft
+from autoglm_phone.train.world.sample import Clip, Lang, Split, Turn
+
+_TRANSCRIBE: dict[Lang, tuple[str, ...]] = {
+    "zh": (
+        TRANSCRIBE_PROMPT["zh"], TRANSCRIBE_PROMPT["zh"], "转写这段语音。", "这段录音说了什么?", "把语音转成文字", "请听写。", "语音里说的是什么?请原样写下来。", "请转录音频内容。", "听一听,写出原话。",
+        "帮我把录音转成文字。", "写下你听到的话。", "请逐字记录这段音频。",
+    ),
+    "en": (
+        TRANSCRIBE_PROMPT["en"], TRANSCRIBE_PROMPT["en"], "Transcribe this recording.", "What does the recording say?", "Write down what is said.", "Please transcribe the speech.",
+        "Convert this speech to text.", "What was said? Write it down word for word.", "Give me a transcript.", "Listen and write it down.", "Type out the audio for me.", "I need this clip in writing.",
+    ),
+}  # fmt: skip
+_OBEY: dict[Lang, tuple[str, ...]] = {
+    "zh": ("请按语音里说的做。", "听录音并回答。", "请回答语音中的问题。", "回答这段语音。", "照录音说的做。"),
+    "en": ("Do what the recording says.", "Listen and answer.", "Please answer the question in the audio.", "Reply to this voice message.", "Follow the spoken request."),
+}  # fmt: skip
+# Text categories whose questions can be asked aloud, with their share. Those with steps think about what they heard.
+_SPOKEN = {
+    "identity": 0.12, "help": 0.08, "smalltalk": 0.14, "oos": 0.16, "arith": 0.16, "datetime": 0.08, "units": 0.08, "price": 0.06, "translate": 0.12,
+}  # fmt: skip
+_THOUGHTFUL = frozenset({"arith", "datetime", "units", "price", "translate"})
+_LIMIT: dict[Lang, int] = {"zh": 60, "en": 150}  # characters of a spoken question: about 15 s
+_SAYABLE = re.compile(r"[\w\s.,:;'’?!，。？！：；、（）()°%$¥+\-−×÷*/=~…\"“”‘’「」《》—–·&]+")
+_TYPED = re.compile(r"\b(pls|thx|plz|btw)\b|[:;]-?\)|[\U0001f000-\U0001ffff]", re.IGNORECASE)
+
+
+def clip_of(rng: random.Random, text: str, split: Split, lang: Lang | None = None) -> Clip:
+    """A recording of `text` (canonical form) by a speaker of this split."""
+    lang = lang or detect_language(text)
+    speaker = voices.draw(rng, split, lang)
+    samples = voices.record(rng, spoken(text, lang), speaker, split)
+    return Clip(samples, bare(text, lang), lang, speaker.id)
+
+
+def around(rng: random.Random, text: str, markers: str = "<audio>") -> str:
+    """A user message with the media before or after its text, as clients order them."""
+    if not text:
+        return markers
+    return f"{markers}\n{text}" if rng.random() < 0.6 else f"{text}\n{markers}"
+
+
+def spoken_question(
+    rng: random.Random, name: str, split: Split, unseen: bool, lang: Lang | None = None
+) -> tuple[Draft, str] | None:
+    """A draft of a text category with the canonical text of its question, or None if it can't be said aloud."""
+    draft = registry.category(name).build(rng, split, unseen)
+    users = [turn for turn in draft.turns if turn.role == "user"]
+    if len(users) != 1 or draft.turns[-2].role != "user" or (lang and draft.lang != lang):
+        return None
+    text = _TYPED.sub(" ", users[0].text).strip()
+    if "\n" in text or not _SAYABLE.fullmatch(text) or len(text) > _LIMIT[draft.lang]:
+        return None
+    if isinstance(draft, registry.Draft):
+        return draft, canonical(text, draft.lang)
+    return None
+
+
+def _content(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
+    """What is said in a recording to transcribe: sentences of our own, or a question of another category."""
+    if not unseen and rng.random() < 0.2:
+        available = [name for name in _SPOKEN if registry.is_available(name)]
+        if available:
+            found = spoken_question(rng, rng.choice(available), split, False, lang)
+            if found is not None and detect_language(found[1]) == lang:
+                return finished(found[1], lang)
+    count = rng.choices((1, 2, 3, 4, 5), (0.84, 0.07, 0.04, 0.03, 0.02))[0]
+    joint = "" if lang == "zh" else " "
+    return joint.join(finished(canonical(sentence(rng, lang, split, unseen), lang), lang) for _ in range(count))
+
+
+def _difficulty(clip: Clip) -> int:
+    seconds = len(clip.samples) / 16_000
+    return 0 if seconds < 2 else 1 if seconds < 4.5 else 2 if seconds < 8 else 3
+
+
+def _asr(rng: random.Random, split: Split, unseen: bool) -> Draft:
+    lang: Lang = rng.choice(("zh", "en"))
+    asked: Lang = lang if rng.random() < 0.75 else ("en" if lang == "zh" else "zh")
+    text = _content(rng, lang, split, unseen)
+    clip = clip_of(rng, text, split, lang)
+    clips: tuple[Clip, ...] = (clip,)
+    prompt = template(rng, f"speech.transcribe.{asked}", _TRANSCRIBE[asked], split, unseen)
+    turns: tuple[Turn, ...] = (Turn("user", around(rng, prompt)), Turn("assistant", text))
+    draw = rng.random()
+    if draw < 0.08 and len(clip.samples) < 8 * 16_000:
+        other_text = finished(canonical(sentence(rng, lang, split, False), lang), lang)
+        other = clip_of(rng, other_text, split, lang)
+        if draw < 0.05:  # an earlier recording in the same conversation
+            clips = (other, clip)
+            turns = (Turn("user", around(rng, prompt)), Turn("assistant", other_text), *turns)
+        else:  # two recordings in one message, of which one is asked for
+            second = rng.random() < 0.5
+            clips = (other, clip) if second else (clip, other)
+            which = {"zh": ("第一", "第二"), "en": ("first", "second")}[asked][second]
+            ask = f"请写出{which}段语音的文字。" if asked == "zh" else f"Transcribe the {which} recording."
+            turns = (Turn("user", around(rng, ask, "<audio>\n<audio>")), Turn("assistant", text))
+    return Draft(lang, _difficulty(clip), turns, {"kind": "transcript", "text": text, "lang": lang}, clips=clips)
+
+
+def _spoken_task(rng: random.Random, split: Split, unseen: bool) -> Draft:
+    available = {name: share for name, share in _SPOKEN.items() if registry.is_available(name)}
+    if not available:
+        raise ConfigError("spoken_task needs the text categories; none of them is available")
+    for _ in range(200):
+        name = rng.choices(list(available), list(available.values()))[0]
+        found = spoken_question(rng, name, split, unseen)
+        if found is None:
+            continue
+        draft, text = found
+        text = finished(text, draft.lang)
+        hint_lang: Lang = draft.lang
+        hint = template(rng, f"speech.obey.{hint_lang}", _OBEY[hint_lang], split, unseen) if rng.random() < 0.3 else ""
+        clip = clip_of(rng, text, split, draft.lang)
+        answer = draft.turns[-1]
+        if name in _THOUGHTFUL:
+            heard = f"{'听到' if draft.lang == 'zh' else 'Heard'}: {text}"
+            answer = replace(answer, reasoning=f"{heard}\n{answer.reasoning}".strip())
+        turns = (*draft.turns[:-2], Turn("user", around(rng, hint)), answer)
+        return replace(draft, turns=turns, clips=(clip,), difficulty=min(4, draft.difficulty + 1), alternatives=())
+    raise ConfigError(f"no question that can be said aloud in 200 draws for split {split!r}")
+
+
+BUILDERS: dict[str, registry.Builder] = {"asr": _asr, "spoken_task": _spoken_task}

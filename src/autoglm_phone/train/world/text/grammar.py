@@ -1,0 +1,162 @@
+"""Phrases with choices: a small compositional grammar and the noise that real typing has.
+
+A pattern is text with `[a|b|]` (one of; may nest, may be empty) and `{slot}` (filled by the caller):
+`say(rng, "[请问|]{x}[是多少|等于几][?|]", x="3+4")`.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from functools import lru_cache
+from typing import Union
+
+from autoglm_phone.errors import ConfigError
+from autoglm_phone.train.world.fillings import template
+from autoglm_phone.train.world.sample import Lang, Split
+
+# A parsed pattern: plain text, a slot name (1-tuple) or a list of branches, each a sequence of nodes.
+Node = Union[str, tuple[str], list[list["Node"]]]  # noqa: UP007 (recursive alias needs Union at run time)
+
+
+@lru_cache(maxsize=1 << 16)
+def _parse(pattern: str) -> list[Node]:
+    nodes, end = _parse_sequence(pattern, 0, depth=0)
+    if end != len(pattern):
+        raise ConfigError(f"pattern {pattern!r}: unexpected {pattern[end]!r} at {end}")
+    return nodes
+
+
+def _parse_sequence(pattern: str, at: int, depth: int) -> tuple[list[Node], int]:
+    nodes: list[Node] = []
+    text = ""
+    while at < len(pattern):
+        char = pattern[at]
+        if char in "|]" and depth:
+            break
+        if char == "[":
+            if text:
+                nodes.append(text)
+                text = ""
+            branches: list[list[Node]] = []
+            while True:
+                branch, at = _parse_sequence(pattern, at + 1, depth + 1)
+                branches.append(branch)
+                if at >= len(pattern):
+                    raise ConfigError(f"pattern {pattern!r}: '[' without ']'")
+                if pattern[at] == "]":
+                    break
+            nodes.append(branches)
+        elif char == "{":
+            if text:
+                nodes.append(text)
+                text = ""
+            close = pattern.index("}", at)
+            nodes.append((pattern[at + 1 : close],))
+            at = close
+        else:
+            text += char
+        at += 1
+    if text:
+        nodes.append(text)
+    return nodes, at
+
+
+def _expand(rng: random.Random, nodes: list[Node], slots: dict[str, str], out: list[str]) -> None:
+    for node in nodes:
+        if isinstance(node, str):
+            out.append(node)
+        elif isinstance(node, tuple):
+            out.append(slots[node[0]])
+        else:
+            _expand(rng, node[int(rng.random() * len(node))], slots, out)
+
+
+def say(rng: random.Random, pattern: str, **slots: str) -> str:
+    """One expansion of the pattern."""
+    out: list[str] = []
+    _expand(rng, _parse(pattern), slots, out)
+    return "".join(out)
+
+
+def say_one(
+    rng: random.Random, pool: str, patterns: tuple[str, ...], split: Split, unseen: bool, **slots: str
+) -> str:
+    """One expansion of a pattern of the pool that this split may use."""
+    return say(rng, template(rng, pool, patterns, split, unseen), **slots)
+
+
+_HELLO = {
+    "zh": ("你好,", "您好,", "嗨,", "那个,", "请问", "请问一下,", "麻烦问下,", "帮我看看,", "我想知道,", "想问一下,", "嘿,", "在吗?"),
+    "en": ("Hi, ", "Hello, ", "Hey, ", "Please: ", "Quick question: ", "Excuse me, ", "So, ", "Um, ", "Hey there, ", "OK, "),
+}  # fmt: skip
+_TAIL = {
+    "zh": ("谢谢", "谢谢!", ",谢谢", ",多谢", ",快点", ",急", "呢", "哈", "~", "…", " 🙏"),
+    "en": (" Thanks!", " Thank you.", " please", " pls", " thx", " :)", " …", " Thanks in advance."),
+}
+
+
+def vary(rng: random.Random, text: str, lang: Lang, level: float = 1.0, framed: bool = True) -> str:
+    """The same question as people type it: greeting, missing or doubled punctuation, casing, a typo, stray spaces.
+
+    Half of the texts stay as they are. Digits are never touched, so an answer stays what it was.
+    """
+    if lang == "zh":
+        text = full_width(text)
+    if rng.random() > 0.55 * level:
+        return text
+    if framed and rng.random() < 0.2:
+        head = full_width(rng.choice(_HELLO[lang])) if lang == "zh" else rng.choice(_HELLO[lang])
+        keep_case = lang == "zh" or text[1:2].isupper() or text[:2] in ("I ", "I'") or rng.random() < 0.4
+        text = head + (text if keep_case else text[:1].lower() + text[1:])
+    draw = rng.random()
+    if draw < 0.35:
+        text = text.rstrip("。.?!\uff1f\uff01")
+    elif draw < 0.42:
+        text = text.rstrip("。.") + rng.choice(("??", "?", "!", "!!", "。。", "...", "?!") if lang == "zh" else ("??", "?", "!", "..", "...", "?!"))
+    elif draw < 0.5 and lang == "zh":
+        text = text.translate(_HALF)
+    if framed and rng.random() < 0.06:
+        text = text + (full_width(rng.choice(_TAIL[lang])) if lang == "zh" else rng.choice(_TAIL[lang]))
+    if lang == "en":
+        draw = rng.random()
+        if draw < 0.3:
+            text = text.lower()
+        elif draw < 0.34:
+            text = text.upper()
+        if rng.random() < 0.08:
+            text = _typo(rng, text)
+    if rng.random() < 0.03:
+        text = " " * rng.randint(0, 1) + text + rng.choice((" ", "\n", "  "))
+    return text
+
+
+# Full-width comma, question and exclamation mark, colon, semicolon and brackets, as escapes: they look like ASCII.
+_FULL = {",": "\uff0c", "?": "\uff1f", "!": "\uff01", ":": "\uff1a", ";": "\uff1b", "(": "\uff08", ")": "\uff09"}
+_HALF = str.maketrans({full: half for half, full in _FULL.items()})
+_HAN = "\u3001-\u3011\u4e00-\u9fff\u2018-\u201d"
+_BESIDE_HAN = re.compile(f"(?<=[{_HAN}])[,?!:;()]|[,?!:;()](?=[{_HAN}])")
+
+
+def full_width(text: str) -> str:
+    """Chinese punctuation: marks beside a Chinese character become full-width, those in formulas and times stay."""
+    return _BESIDE_HAN.sub(lambda match: _FULL[match.group()], text)
+
+
+def _typo(rng: random.Random, text: str) -> str:
+    """Drop, double or swap one letter inside a word of four letters or more."""
+    words = text.split(" ")
+    at = rng.randrange(len(words))
+    word = words[at]
+    if len(word) < 4 or not word.isalpha() or not word.isascii():
+        return text
+    i = rng.randrange(1, len(word) - 1)
+    kind = rng.randrange(3)
+    if kind == 0:
+        word = word[:i] + word[i + 1 :]
+    elif kind == 1:
+        word = word[:i] + word[i] + word[i:]
+    else:
+        word = word[: i - 1] + word[i] + word[i - 1] + word[i + 1 :]
+    words[at] = word
+    return " ".join(words)

@@ -1,0 +1,119 @@
+"""Phone-agent steps on rendered screens (`screen`) and questions about their text (`screen_read`)."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+
+from autoglm_phone.train.world.registry import Builder, Draft
+from autoglm_phone.train.world.sample import Lang, Picture, Sample, Split, Turn
+from autoglm_phone.train.world.scoring import Score, normalise, scorer
+from autoglm_phone.train.world.visual import layouts_system  # noqa: F401  (registers its layouts)
+from autoglm_phone.train.world.visual.canvas import make_canvas, pick_typeset
+from autoglm_phone.train.world.visual.content import Content
+from autoglm_phone.train.world.visual.degrade import degrade
+from autoglm_phone.train.world.visual.layouts import LAYOUTS, Layout
+from autoglm_phone.train.world.visual.prompts import wrap
+from autoglm_phone.train.world.visual.stage import Stage
+from autoglm_phone.train.world.visual.tasks import Screen, Task
+from autoglm_phone.train.world.visual.theme import pick_theme
+
+# dp; phones of 16:9 to 21:9, then tablets and landscape for layouts that allow it.
+_WIDTHS = (320.0, 340.0, 360.0, 360.0, 360.0, 375.0, 384.0, 393.0, 412.0, 412.0, 430.0)
+_ASPECTS = (16 / 9, 18 / 9, 18.5 / 9, 19 / 9, 19.5 / 9, 20 / 9, 20 / 9, 21 / 9)
+_SCALES = ((0.9, 8), (1.0, 44), (1.15, 8), (1.5, 10), (2.0, 16), (2.625, 6), (3.0, 8))
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A finished screen: its picture and everything that can be asked about it."""
+
+    picture: Picture
+    lang: Lang
+    app: str
+    layout: str
+    taps: list[Task]
+    actions: list[Task]
+    reads: list[Task]
+
+
+def _size(rng: random.Random, layout: Layout) -> tuple[float, float, float]:
+    """Width and height in dp, and px per dp."""
+    scale = rng.choices([s for s, _ in _SCALES], [w for _, w in _SCALES])[0]
+    width = rng.choice(_WIDTHS)
+    height = round(width * rng.choice(_ASPECTS))
+    if layout.wide and rng.random() < 0.12:
+        if rng.random() < 0.5:
+            return height, max(width, 360.0), min(scale, 2.0)
+        return rng.choice((600.0, 768.0, 800.0)), rng.choice((800.0, 960.0, 1024.0)), min(scale, 1.15)
+    return width, height, min(scale, 1440 / width)
+
+
+def pick_layout(rng: random.Random, unseen: bool) -> Layout:
+    choices = [item for item in LAYOUTS.values() if item.unseen == unseen] or list(LAYOUTS.values())
+    return rng.choices(choices, [item.weight for item in choices])[0]
+
+
+def render(rng: random.Random, split: Split, unseen: bool, lang: Lang | None = None, layout: str = "") -> Rendered:
+    """Draws one screen. layout: id of the one to draw, else any (a held-out one if `unseen`)."""
+    lang = lang or ("zh" if rng.random() < 0.55 else "en")
+    chosen = LAYOUTS[layout] if layout else pick_layout(rng, unseen)
+    width, height, scale = _size(rng, chosen)
+    theme = pick_theme(rng)
+    canvas = make_canvas(rng, width, height, scale, theme.back, pick_typeset(rng, lang, unseen))
+    stage = Stage(canvas, theme, lang, rng, Content(rng, lang, split), split, bottom=height)
+    chosen.draw(stage)
+    screen = Screen(stage, unseen)
+    picture = Picture(degrade(canvas.pixels(), rng, scale), canvas.visible_glyphs())
+    return Rendered(picture, lang, stage.app, chosen.id, screen.taps(), screen.specials(), screen.reads())
+
+
+def _spread(rng: random.Random, tasks: list[Task], count: int) -> list[Task]:
+    """Up to `count` tasks with different answers."""
+    rng.shuffle(tasks)
+    found: dict[str, Task] = {}
+    for task in tasks:
+        found.setdefault(task.answer, task)
+        if len(found) == count:
+            break
+    return list(found.values())
+
+
+def build_screen(rng: random.Random, split: Split, unseen: bool) -> Draft:
+    shown = render(rng, split, unseen)
+    tasks = _spread(rng, shown.taps, 7) + _spread(rng, shown.actions, 3)
+    first = rng.choice(tasks[:1] + tasks[-1:] if rng.random() < 0.4 else tasks[:1])
+    others = [task for task in tasks if task is not first][:8]
+    turns = wrap(rng, shown.lang, first, shown.app, split)
+    alternatives = tuple(wrap(rng, shown.lang, task, shown.app, split)[-2:] for task in others)
+    return Draft(shown.lang, first.difficulty, turns, first.truth, (shown.picture,), alternatives=alternatives)
+
+
+def build_read(rng: random.Random, split: Split, unseen: bool) -> Draft:
+    for _ in range(6):
+        shown = render(rng, split, unseen)
+        if shown.reads:
+            break
+    reads = _spread(rng, shown.reads, 6)
+    pairs = [(Turn("user", f"<image>{t.question}"), Turn("assistant", t.answer, t.thought)) for t in reads]
+    return Draft(shown.lang, 1, pairs[0], reads[0].truth, (shown.picture,), alternatives=tuple(pairs[1:]))
+
+
+@scorer("screen_text")
+def _screen_text(sample: Sample, answer: str, reasoning: str) -> Score:
+    """truth: accept: [texts]; equal but for case, width, spaces and closing punctuation."""
+
+    def plain(text: str) -> str:
+        return normalise(text).replace(" ", "").strip("\"'“”")
+
+    correct = plain(answer) in {plain(text) for text in sample.truth["accept"]}
+    return Score(correct, float(correct))
+
+
+def pixels_of(sample: Sample) -> np.ndarray:
+    return sample.pictures[0].pixels
+
+
+BUILDERS: dict[str, Builder] = {"screen": build_screen, "screen_read": build_read}

@@ -1,0 +1,157 @@
+"""Turns a laid-out screen into instructions with their right next step, and into questions about its text."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from autoglm_phone.train.world.visual.actions import tap
+from autoglm_phone.train.world.visual.canvas import Box
+from autoglm_phone.train.world.visual.icons import ICONS
+from autoglm_phone.train.world.visual.regions import grid, region
+from autoglm_phone.train.world.visual.stage import Element, Stage
+
+
+@dataclass(frozen=True)
+class Task:
+    """An instruction (or question) about one screen with its answer. difficulty as in Sample."""
+
+    question: str
+    answer: str
+    thought: str
+    truth: dict[str, Any]
+    difficulty: int
+    step: str  # "tap", "action" or "read"
+
+
+_TAP = {
+    "zh": ("点击{}", "点一下{}", "点{}", "按一下{}", "请点击{}", "帮我点{}", "选择{}", "请点{}", "轻触{}", "找到{}并点击"),
+    "en": ("Tap {}", "Click {}", "Tap on {}", "Press {}", "Please tap {}", "Select {}", "Touch {}", "Hit {}", "Click on {}", "Find {} and tap it"),
+}  # fmt: skip
+_QUOTED = {"zh": ("“{}”", "“{}”", "{}", "{}", "「{}」"), "en": ('"{}"', "{}", "{}", "'{}'")}
+_WISH = {
+    "zh": ("{}", "{}", "{}", "我想{}", "帮我{}", "请{}", "我要{}"),
+    "en": ("{}", "{}", "{}", "Please {}", "I want to {}", "Help me {}", "Could you {}?"),
+}
+_ORDINALS = {
+    "zh": ("第一", "第二", "第三", "第四", "第五", "第六", "第七", "第八"),
+    "en": ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"),
+}
+_UNITS = {
+    "row": ("项", "item"), "card": ("个卡片", "card"), "app": ("个应用", "app"), "tab": ("个标签", "tab"), "button": ("个按钮", "button"),
+}  # fmt: skip
+
+
+def phrase(rng: random.Random, options: tuple[str, ...], unseen: bool) -> str:
+    """A wording; the last one of each list is kept for unseen test samples."""
+    return options[-1] if unseen and rng.random() < 0.5 else rng.choice(options[:-1])
+
+
+def polite(rng: random.Random, lang: str, wish: str, unseen: bool) -> str:
+    frame = phrase(rng, _WISH[lang], unseen)
+    if lang == "en" and not frame.startswith("{"):
+        wish = wish[0].lower() + wish[1:] if not wish[:2].isupper() else wish
+    text = frame.format(wish)
+    return text[0].upper() + text[1:]
+
+
+class Screen:
+    """What questions are made from: a finished stage whose boxes are moved to the 0–999 grid of the final picture."""
+
+    def __init__(self, stage: Stage, unseen: bool):
+        self.stage, self.unseen, self.lang, self.rng = stage, unseen, stage.lang, stage.rng
+        self._seen = Counter(stage.labels)
+        self._icons = Counter(e.icon for e in stage.elements if e.kind == "icon")
+
+    def box(self, element: Element) -> Box:
+        w, h = self.stage.canvas.width, self.stage.canvas.height
+        x0, y0, x1, y1 = element.box
+        return grid(x0, w), grid(y0, h), grid(x1, w), grid(y1, h)
+
+    def _tap(self, element: Element, question: str, what: str, difficulty: int) -> Task:
+        box = self.box(element)
+        x, y = round((box[0] + box[2]) / 2), round((box[1] + box[3]) / 2)
+        where = region(x, y, self.lang)
+        if self.lang == "zh":
+            thought = f"目标是{what}，在屏幕{where}。"
+        else:
+            thought = f"The target is {what}, at the {where} of the screen."
+        return Task(question, tap(x, y), thought, {"kind": "tap", "box": list(box)}, difficulty, "tap")
+
+    def _verb(self, what: str) -> str:
+        return phrase(self.rng, _TAP[self.lang], self.unseen).format(what)
+
+    def taps(self) -> list[Task]:
+        """Every unambiguous way to ask for a tap on this screen."""
+        tasks: list[Task] = []
+        groups: dict[str, list[Element]] = {}
+        for e in self.stage.elements:
+            if e.group:
+                groups.setdefault(e.group, []).append(e)
+        wishes = Counter(w for e in self.stage.elements for w in set(e.wishes))
+        for e in self.stage.elements:
+            if e.box[2] - e.box[0] < 6 or e.box[3] - e.box[1] < 6:
+                continue
+            if e.label and self._seen[e.label] == 1 and not e.label.endswith("…"):
+                shown = self.rng.choice(_QUOTED[self.lang]).format(e.label)
+                quoted = f"“{e.label}”" if self.lang == "zh" else f'"{e.label}"'
+                tasks.append(self._tap(e, self._verb(shown), quoted, 0 if e.kind != "row" else 1))
+            if e.kind == "icon" and self._icons[e.icon] == 1:
+                name = ICONS[e.icon].names[self.lang]
+                what = f"{name}图标" if self.lang == "zh" else f"the {name} icon"
+                tasks.append(self._tap(e, self._verb(what), what, 1))
+            for name in e.names:
+                tasks.append(self._tap(e, self._verb(name), name, 1))
+            for wish in e.wishes:
+                if wishes[wish] == 1:
+                    tasks.append(self._tap(e, polite(self.rng, self.lang, wish, self.unseen), self._what(e, wish), 2))
+        for members in groups.values():
+            tasks += self._by_place(members)
+        return tasks
+
+    def _what(self, e: Element, wish: str) -> str:
+        if e.label:
+            return f"“{e.label}”" if self.lang == "zh" else f'"{e.label}"'
+        if e.kind == "icon":
+            name = ICONS[e.icon].names[self.lang]
+            return f"{name}图标" if self.lang == "zh" else f"the {name} icon"
+        return e.names[0] if e.names else wish
+
+    def _by_place(self, members: list[Element]) -> list[Task]:
+        tasks = []
+        unit = _UNITS.get(members[0].kind)
+        if unit is None or len(members) < 2 or len({m.kind for m in members}) > 1:
+            return []
+        group = members[0].group
+        for i, e in enumerate(members[:8]):
+            if self.lang == "zh":
+                place = "底部" if group == "bottom" else "顶部" if group == "top" else "列表" if e.kind == "row" else ""
+                what = f"{place}{_ORDINALS['zh'][i]}{unit[0]}"
+            else:
+                place = " at the bottom" if group == "bottom" else " at the top" if group == "top" else " in the list" if e.kind == "row" else ""
+                what = f"the {_ORDINALS['en'][i]} {unit[1]}{place}"
+            tasks.append(self._tap(e, self._verb(what), what, 2))
+        last = members[-1]
+        if not self.stage.scrolls and len(members) > 2:
+            what = f"最后一{unit[0]}" if self.lang == "zh" else f"the last {unit[1]}"
+            if group in {"bottom", "top"}:
+                what = ("底部" if group == "bottom" else "顶部") + what if self.lang == "zh" else f"{what} at the {group}"
+            tasks.append(self._tap(last, self._verb(what), what, 2))
+        return tasks
+
+    def specials(self) -> list[Task]:
+        found = []
+        for special in self.stage.specials:
+            question = polite(self.rng, self.lang, self.rng.choice(special.questions), self.unseen)
+            found.append(Task(question, special.answer, special.thought, special.truth, 2, "action"))
+        return found
+
+    def reads(self) -> list[Task]:
+        found = []
+        for fact in self.stage.facts:
+            question = phrase(self.rng, (*fact.questions, fact.questions[-1]), self.unseen)
+            truth = {"kind": "screen_text", "value": fact.answer, "accept": [fact.answer, *fact.accept]}
+            found.append(Task(question, fact.answer, "", truth, 1, "read"))
+        return found

@@ -1,0 +1,102 @@
+"""An engine without a model: replies by script, one token a step, and remembers what was asked and aborted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from autoglm_phone.chat.tokenizer import Tokenizer
+from autoglm_phone.engine.request import EngineRequest, FinishReason, StepOutput, TokenLogprob
+
+
+@dataclass
+class FakeEngine:
+    """script: prompt text (special tokens by name) → the reply's text, special tokens by name."""
+
+    tokenizer: Tokenizer
+    script: Callable[[str], str]
+    delay: float = 0.0  # seconds a token
+    eos_ids: frozenset[int] = frozenset({17, 0, 5, 7})
+    fail_on: str | None = None  # a prompt that holds this text ends in an engine error
+    requests: list[EngineRequest] = field(default_factory=list)
+    aborted: list[str] = field(default_factory=list)
+    finished: list[str] = field(default_factory=list)
+    running: int = 0
+
+    def start(self) -> None: ...
+
+    def shutdown(self) -> None: ...
+
+    def stats(self) -> dict[str, Any]:
+        return {"running": self.running, "waiting": 0, "kv_usage": 0.0}
+
+    async def generate(self, request: EngineRequest) -> AsyncIterator[StepOutput]:
+        self.requests.append(request)
+        self.running += 1
+        done = False
+        try:
+            async for output in self._steps(request):
+                yield output
+            done = True
+            self.finished.append(request.request_id)
+        finally:
+            self.running -= 1
+            if not done:
+                self.aborted.append(request.request_id)
+
+    async def _steps(self, request: EngineRequest) -> AsyncIterator[StepOutput]:
+        prompt = self.tokenizer.decode(request.prompt_ids, skip_special=False)
+        if self.fail_on and self.fail_on in prompt:
+            raise RuntimeError("secret: /etc/passwd at 0xdeadbeef")
+        params = request.sampling
+        wanted = self.tokenizer.encode_prompt(self.script(prompt))
+        matcher = params.grammar.new() if params.grammar is not None else None
+        forced: list[int] = []
+        thought = 0
+        thinking = params.thinking
+        for count in range(params.max_tokens):
+            await asyncio.sleep(self.delay)
+            if thinking is not None and thought == thinking.max_tokens:
+                forced, thinking = list(thinking.end_ids), None
+                end = next((i for i, t in enumerate(wanted) if self.tokenizer.name(t) == "<answer>"), -1)
+                wanted = wanted[end + 1 :]
+            token = forced.pop(0) if forced else (wanted.pop(0) if wanted else 17)
+            thought += 1
+            if matcher is not None:
+                token = self._constrain(matcher, token)
+                if matcher.finished or token < 0:
+                    yield StepOutput(request.request_id, (), finish_reason="stop")
+                    return
+                if token not in self.eos_ids:
+                    matcher.accept(token)
+            ended = (token in self.eos_ids and not params.ignore_eos) or token in params.stop_token_ids
+            reason: FinishReason | None = "stop" if ended else "length" if count + 1 == params.max_tokens else None
+            logprobs = None
+            if params.logprobs is not None and not ended:
+                top = tuple((token + i, -0.5 - i) for i in range(params.logprobs))
+                logprobs = (TokenLogprob(token, -0.5, 1, top),)
+            ids = () if ended else (token,)
+            yield StepOutput(request.request_id, ids, logprobs, None, reason, token if ended else None)
+            if reason:
+                return
+
+    def _constrain(self, matcher: Any, token: int) -> int:
+        mask = matcher.fill_mask()
+        if matcher.finished:
+            return -1
+        if mask is None or mask[token]:
+            return token
+        eos = [i for i in self.eos_ids if mask[i]]
+        if eos:
+            return eos[0]
+        allowed = np.flatnonzero(mask)
+        # Closers first, so that open-ended grammars come to an end.
+        for text in ('"', "}", "]", "a", "1", ":", ","):
+            ids = self.tokenizer.encode(text)
+            if len(ids) == 1 and mask[ids[0]]:
+                return ids[0]
+        return int(allowed[0])

@@ -1,0 +1,141 @@
+"""The training path on a toy world: batches, losses, resuming, bundling. Small enough for a CPU in seconds."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from autoglm_phone.models.native import modeling  # noqa: F401  (registers the Auto classes)
+from autoglm_phone.models.native.mel import log_mel
+from autoglm_phone.train import data as data_module
+from autoglm_phone.train.bundle import write_model
+from autoglm_phone.train.encode import ID, IGNORE, Encoder
+from autoglm_phone.train.mixture import BatchSizes
+from autoglm_phone.train.muon import orthogonalize
+from autoglm_phone.train.objective import batched_log_mel
+from autoglm_phone.train.state import load_run
+from autoglm_phone.train.tokenizer import save_tokenizer, train_tokenizer
+from autoglm_phone.train.trainer import TrainConfig, Trainer, schedule
+from autoglm_phone.train.world.sample import Clip, Glyph, Picture, Sample, Turn
+
+TEXTS = ['打开蓝牙 please open 12+34=46 do(action="Tap", element=[512,304])\n', "答案是 42。 The answer is 42."] * 50
+
+
+def toy_sample(category: str, split: str, index: int, seed: int = 0) -> Sample:
+    rng = np.random.default_rng(index)
+    pictures: tuple[Picture, ...] = ()
+    clips: tuple[Clip, ...] = ()
+    marks = ""
+    alternatives: tuple[tuple[Turn, ...], ...] = ()
+    kind = next(k for k, table in data_module.KINDS.items() if category in table)
+    if kind in ("image", "joint"):
+        height, width = 16 * int(rng.integers(3, 9)), 16 * int(rng.integers(3, 9))
+        pictures = (Picture(rng.integers(0, 255, (height, width, 3), dtype=np.uint8), (Glyph("打", 1, 1, 9, 9),)),)
+        marks += "<image>"
+        alternatives = ((Turn("user", "<image>open?"), Turn("assistant", "12")),)
+    if kind in ("audio", "joint"):
+        clips = (Clip((0.1 * rng.standard_normal(8000)).astype(np.float32), "打开", "zh"),)
+        marks += "<audio>"
+    turns = (Turn("user", marks + "打开蓝牙 please"), Turn("assistant", f"答案是 {index}。", "12+34=46\n"))
+    return Sample(category, split, index, "zh", 0, turns, {"kind": "exact", "value": str(index)}, pictures, clips,
+                  alternatives=alternatives)  # fmt: skip
+
+
+@pytest.fixture
+def prepared(tmp_path, monkeypatch):
+    monkeypatch.setattr(data_module.registry, "generate", toy_sample)
+    folder = tmp_path / "prepared"
+    save_tokenizer(train_tokenizer(TEXTS, 400), folder)
+    (folder / "ctc_vocab.txt").write_text("打开\n")
+    (folder / "glyph_vocab.json").write_text(json.dumps({"打": 1}))
+    return folder
+
+
+TINY = {
+    "hidden_size": 64, "head_dim": 16, "intermediate_size": 96, "exit_rank": 4, "num_hidden_layers": 8,
+    "exit_layers": (2, 4, 6), "cross_attention_layers": (1, 3, 5), "vocab_size": 400,
+    "vision_config": {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 64, "stem_channels": [8, 16, 32]},
+    "audio_config": {
+        "hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 64, "stem_channels": 64, "ctc_vocab": "打开"
+    },
+}  # fmt: skip
+
+
+def tiny_config(prepared, out, **fields) -> TrainConfig:
+    return TrainConfig(
+        prepared=prepared, out=out, workers=0, compile=False, log_every=1, sizes=BatchSizes(512, 2, 2, 3, 2), minutes=9,
+        warmup_steps=2, overrides=TINY, **fields,
+    )  # fmt: skip
+
+
+def test_tokenizer_round_trips_any_text_and_splits_digits(prepared):
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(prepared / "tokenizer.json"))
+    for text in ("héllo 你好 🌍\n\t x", "\u0000\u2028", "𠮷野家 12345.67"):
+        assert tokenizer.decode(tokenizer.encode(text).ids) == text
+    assert [tokenizer.decode([i]) for i in tokenizer.encode("120").ids] == ["1", "2", "0"]
+
+
+def test_labels_cover_exactly_what_the_assistant_says(prepared):
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(prepared / "tokenizer.json"))
+    row = Encoder(tokenizer, no_think=0.0).row(toy_sample("arith", "train", 7).turns, random.Random(0))
+    said = [i for i in row.labels if i != IGNORE]
+    assert said[-1] == ID["</answer>"]
+    assert tokenizer.decode(said, skip_special_tokens=False) == "12+34=46\n</think><answer>答案是 7。</answer>"
+
+
+def test_batched_mel_on_padding_equals_the_numpy_one():
+    rng = np.random.default_rng(0)
+    waves = [(0.1 * rng.standard_normal(n)).astype(np.float32) for n in (8000, 4800)]
+    padded = np.zeros((2, 8000), np.float32)
+    for i, w in enumerate(waves):
+        padded[i, : len(w)] = w
+    mel, counts = batched_log_mel(torch.from_numpy(padded), torch.tensor([8000, 4800]), 80)
+    for i, w in enumerate(waves):
+        own = log_mel(w)
+        assert own.shape[1] == counts[i]
+        # The last frames differ: the batch pads with silence where the single clip is mirrored.
+        assert np.abs(mel[i, :, : own.shape[1] - 2].numpy() - own[:, :-2]).max() < 2e-3
+
+
+def test_orthogonalize_brings_singular_values_near_one():
+    stack = torch.randn(3, 32, 48)
+    values = torch.linalg.svdvals(orthogonalize(stack).float())
+    assert values.min() > 0.5
+    assert values.max() < 1.5
+
+
+def test_schedule_warms_up_holds_and_decays():
+    config = TrainConfig(warmup_steps=10)
+    assert schedule(0.1, 0, config) == pytest.approx(0.1)
+    assert schedule(0.3, 100, config) == 1.0
+    assert schedule(1.0, 100, config) == pytest.approx(config.floor)
+
+
+def test_a_run_trains_stops_resumes_and_bundles(prepared, tmp_path):
+    torch.set_num_threads(2)
+    out = tmp_path / "run"
+    first = Trainer(tiny_config(prepared, out, call_steps=4)).run()
+    assert first.step == 4
+    weights, _, progress = load_run(out)
+    assert progress.step == first.step
+    second = Trainer(tiny_config(prepared, out, call_steps=2, resume=True))
+    assert torch.equal(second.objective.model.model.norm.weight.cpu(), weights["model.model.norm.weight"])
+    assert second.run().step == 6
+
+    weights, _, _ = load_run(out)
+    own = {k.removeprefix("model."): v for k, v in weights.items() if k.startswith("model.")}
+    own = {k: v.bfloat16() for k, v in own.items() if "lm_head" not in k}
+    paths = write_model(own, prepared, tmp_path / "model", "mini", TINY)
+    assert all(p.stat().st_size <= 15 * 2**20 for p in paths)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
+    assert torch.equal(loaded.model.norm.weight, own["model.norm.weight"].float())
+    assert loaded.lm_head.weight.data_ptr() == loaded.model.embed_tokens.weight.data_ptr()
