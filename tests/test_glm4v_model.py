@@ -67,7 +67,7 @@ def test_pictures_move_the_logits(checkpoint: CheckpointUnderTest) -> None:
 
 
 def test_positions_move_the_logits(checkpoint: CheckpointUnderTest) -> None:
-    """The trap of transformers 5: without mm_token_type_ids (or with none computed) positions fall back to 1-D."""
+    """The trap of early transformers 5: without mm_token_type_ids positions were 1-D in silence (5.17 refuses)."""
     prompts = build_prompts(checkpoint, "one image")
     flat = reference_logits(checkpoint, prompts, "none", flat_positions=True)
     ours = checkpoint.model(prompts)

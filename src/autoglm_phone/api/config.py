@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from autoglm_phone.config import EngineConfig
 from autoglm_phone.errors import ConfigError, NotBuiltError
 
 # Flags of parts that later releases bring: known by name, so that they are refused and not ignored.
@@ -46,7 +47,8 @@ class ServeConfig:
     enable_prefix_caching: bool = True
     gpu_memory_utilization: float = 0.9
     kv_cache_memory: int | None = None  # bytes; None: the engine's default
-    seed: int = 0
+    threads: int | None = None  # None: torch's own choice
+    seed: int = 0  # of requests that bring none
 
     # What a request may bring.
     limit_mm_per_prompt: Mapping[str, int] = field(default_factory=lambda: {"image": 10, "audio": 10})
@@ -70,24 +72,27 @@ class ServeConfig:
             if kind not in ("image", "audio"):
                 raise ConfigError(f"--limit-mm-per-prompt knows image and audio, not {kind!r}")
             _between(f"limit-mm-per-prompt {kind}", count, 0, 256)
-        if self.tensor_parallel_size > 1:
-            raise NotBuiltError("--tensor-parallel-size above 1 is not built yet; leave it at 1")
-        if self.quantized or self.quantization is not None:
-            raise NotBuiltError("--quantization and --quantized are not built yet; serve the unquantized checkpoint")
+        if self.quantized:
+            raise NotBuiltError("--quantized is not built yet; leave it out to serve the checkpoint in full precision")
+        self.engine_config()
 
-    def engine_options(self) -> dict[str, Any]:
-        """The fields that the engine's own configuration takes, under its names."""
-        options: dict[str, Any] = {
-            "dtype": self.dtype,
-            "device": self.device,
-            "max_num_seqs": self.max_num_seqs if self.dynamic_batching else 1,
-            "enable_prefix_caching": self.enable_prefix_caching,
-            "gpu_memory_utilization": self.gpu_memory_utilization,
-            "seed": self.seed,
-        }
-        if self.max_model_len is not None:
-            options["max_model_len"] = self.max_model_len
-        return options
+    def engine_config(self) -> EngineConfig:
+        """The engine's part. It checks its own fields, unbuilt ones included."""
+        return EngineConfig(
+            dtype=self.dtype,
+            device=self.device,
+            quantization=self.quantization,
+            tensor_parallel_size=self.tensor_parallel_size,
+            max_model_len=self.max_model_len,
+            max_num_seqs=self.max_num_seqs,
+            max_queue=self.max_pending,
+            dynamic_batching=self.dynamic_batching,
+            enable_prefix_caching=self.enable_prefix_caching,
+            kv_cache_memory=self.kv_cache_memory,
+            gpu_memory_utilization=self.gpu_memory_utilization,
+            threads=self.threads,
+            seed=self.seed,
+        )
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:

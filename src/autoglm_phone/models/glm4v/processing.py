@@ -6,8 +6,8 @@ transformers' two image processors:
 * "torchvision" (default): `Glm4vImageProcessor`, what transformers, vLLM and SGLang run when torchvision is installed,
   as it is in a real serving stack. torchvision resizes uint8 pictures with `torch.nn.functional.interpolate` (bicubic,
   antialias), which we call directly.
-* "pil": `Glm4vImageProcessorPil`, what transformers falls back to without torchvision. PIL rounds with other fixed-point
-  weights: measured on screens and blocks, under 0.3 % of the bytes differ, by one level and now and then by two.
+* "pil": `Glm4vImageProcessorPil`, what transformers falls back to without torchvision. PIL's fixed-point weights are
+  rounded otherwise: on screens and blocks under 0.3 % of the bytes differ, by one level and now and then by two.
 
 The result stays uint8 (7.9 MB for a 1080x2400 screen, where float pixels with the frame doubled are 63 MB);
 `levels` says what each byte stands for after normalization, and the tower looks it up on its own device.

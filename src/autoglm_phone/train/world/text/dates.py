@@ -283,7 +283,7 @@ def _time_between(rng: random.Random, split: Split, unseen: bool, lang: Lang) ->
     en = ("How long is it from {a} to {b}?", "How much time is there between {a} and {b}?", "The [meeting|film|class|match] starts at {a} and ends at {b}. How long [is it|does it last]?", "I left at {a} and arrived at {b}. How long did it take?", "From {a} to {b} is how long?")
     question = _ask(rng, "span", lang, split, unseen, zh, en, a=_clock(start), b=_clock(end))
     if in_minutes:
-        question = question.rstrip() + (" 用分钟回答。" if lang == "zh" else " Answer in minutes.")
+        question = question.rstrip() + ("请用分钟回答。" if lang == "zh" else " Answer in minutes.")
         answer = f"一共 {end - start} 分钟。" if lang == "zh" else f"It is {end - start} minutes."
         return _numeric(lang, 3, question, answer, lines, [str(end - start)])
     values = [str(v) for v in (h, m) if v]

@@ -135,11 +135,14 @@ def vary(rng: random.Random, text: str, lang: Lang, level: float = 1.0, framed: 
 _FULL = {",": "\uff0c", "?": "\uff1f", "!": "\uff01", ":": "\uff1a", ";": "\uff1b", "(": "\uff08", ")": "\uff09"}
 _HALF = str.maketrans({full: half for half, full in _FULL.items()})
 _HAN = "\u3001-\u3011\u4e00-\u9fff\u2018-\u201d"
-_BESIDE_HAN = re.compile(f"(?<=[{_HAN}])[,?!:;()]|[,?!:;()](?=[{_HAN}])")
+_BESIDE_HAN = re.compile(f"(?<=[{_HAN}])[,?!:;()]|[,?!:;()](?=[{_HAN}])|(?<=[0-9]),(?=[0-9])")
 
 
 def full_width(text: str) -> str:
-    """Chinese punctuation: marks beside a Chinese character become full-width, those in formulas and times stay."""
+    """Chinese punctuation: marks beside a Chinese character become full-width, those in formulas and times stay.
+
+    A comma between digits separates clauses here: Chinese text of the world never groups thousands.
+    """
     return _BESIDE_HAN.sub(lambda match: _FULL[match.group()], text)
 
 

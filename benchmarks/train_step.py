@@ -1,0 +1,99 @@
+"""Times the training step of a preset on random batches of the real sizes, kind by kind, with and without compilation.
+
+Prints machine, sizes, milliseconds a micro-batch, tokens a second and peak memory. Needs a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import torch
+
+from autoglm_phone.models.native.configuration import PRESETS, preset
+from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
+from autoglm_phone.train.data import Batch
+from autoglm_phone.train.encode import IGNORE
+from autoglm_phone.train.mixture import BatchSizes
+from autoglm_phone.train.muon import MuonAdam, OptimConfig
+from autoglm_phone.train.objective import Objective
+
+CTC = "".join(chr(0x4E00 + i) for i in range(1200))
+
+
+def random_batch(kind: str, sizes: BatchSizes, device: torch.device, text_length: int = 192) -> Batch:
+    """A batch of random content with the shapes that the world gives."""
+    media_rows = {"image": sizes.images, "audio": sizes.clips, "joint": sizes.joint}.get(kind, 0)
+    per = sizes.rows_per_image if kind == "image" else 1
+    rows, length = (sizes.text_tokens // text_length, text_length) if kind == "text" else (media_rows * per, 96)
+    ids = torch.randint(20, 8000, (rows, length), device=device)
+    labels = torch.where(torch.rand(rows, length, device=device) < 0.5, ids, IGNORE)
+    batch = Batch(kind, ids, labels, [kind] * rows, torch.full((rows,), 3, device=device))
+    if kind in ("image", "joint"):
+        batch.pixels = torch.randint(0, 255, (media_rows, 3, 800, 368), dtype=torch.uint8, device=device)
+        batch.grids = torch.tensor([[50 - i % 5, 23 - i % 3] for i in range(media_rows)], device=device)
+        patches = 50 * 23
+        batch.glyphs = torch.stack(
+            (torch.randint(0, media_rows * patches, (media_rows * 150,), device=device),
+             torch.randint(1, 3000, (media_rows * 150,), device=device)), 1,
+        )  # fmt: skip
+    if kind in ("audio", "joint"):
+        batch.wave = 0.1 * torch.randn(media_rows, 16000 * 5, device=device)
+        batch.wave_lengths = torch.randint(30000, 80000, (media_rows,), device=device) // 160 * 160
+        batch.ctc = torch.randint(1, 1200, (media_rows * 20,), device=device)
+        batch.ctc_lengths = torch.full((media_rows,), 20, device=device)
+    if kind == "joint":
+        batch.memory_rows = [[("image", i), ("audio", i)] for i in range(media_rows)]
+        batch.starts = [[3, 6]] * media_rows
+    return batch
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--preset", default="mini")
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--no-compile", action="store_true")
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    device = torch.device("cuda")
+    torch.backends.cuda.matmul.allow_tf32 = True
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, preset {args.preset}, seed 0")
+    sizes = BatchSizes()
+    audio = {**PRESETS[args.preset].get("audio_config", {}), "ctc_vocab": CTC}
+    model = AutoGLMPhoneForConditionalGeneration(preset(args.preset, audio_config=audio)).to(device)
+    objective = Objective(model, 3000).to(device)
+    optimizer = MuonAdam(list(objective.named_parameters()), OptimConfig())
+    batches = {kind: random_batch(kind, sizes, device) for kind in ("text", "image", "audio", "joint")}
+    for compiled in (False,) if args.no_compile else (False, True):
+        if compiled:
+            for block in [*model.model.layers, *model.model.vision.blocks, *model.model.audio.blocks]:
+                block.compile()
+        for kind, batch in batches.items():
+            began = time.perf_counter()
+            for repeat in range(args.repeats + 3):
+                if repeat == 3:
+                    torch.cuda.synchronize()
+                    warm, began = time.perf_counter() - began, time.perf_counter()
+                with torch.autocast("cuda", torch.bfloat16):
+                    losses = objective(batch, 12)
+                losses["total"].backward()
+            torch.cuda.synchronize()
+            each = (time.perf_counter() - began) / args.repeats
+            peak = torch.cuda.max_memory_allocated() / 2**30
+            shown = {name: round(float(v.detach()), 2) for name, v in losses.items()}
+            print(
+                f"compile={compiled!s:5} {kind:6} {1000 * each:7.1f} ms  {batch.ids.numel() / each:10,.0f} tok/s  "
+                f"warm-up {warm:.1f} s  peak {peak:.1f} GiB  {shown}",
+                flush=True,
+            )
+            torch.cuda.reset_peak_memory_stats()
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    for _ in range(args.repeats):
+        optimizer.step(1.0)
+    torch.cuda.synchronize()
+    print(f"optimizer step {1000 * (time.perf_counter() - began) / args.repeats:.1f} ms")
+
+
+if __name__ == "__main__":
+    main()

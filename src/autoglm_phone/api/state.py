@@ -1,0 +1,74 @@
+"""What the routes share: configuration, the loaded model, metrics. Lives on `app.state.server`."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fastapi import Request
+
+from autoglm_phone.api.config import ServeConfig
+from autoglm_phone.api.metrics import Metrics
+from autoglm_phone.chat.service import Service
+from autoglm_phone.errors import NotFoundError, OverloadedError
+
+
+class ServerState:
+    """service is None until the model is loaded."""
+
+    def __init__(self, config: ServeConfig):
+        self.config = config
+        self.service: Service | None = None
+        self.failed = False
+        self.created = int(time.time())
+        self.metrics = Metrics(self.names[0], self._stats)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.config.served_model_names or (self.config.model.rstrip("/").rsplit("/", 1)[-1] or "model",)
+
+    def ready(self, service: Service) -> None:
+        self.service = service
+
+    @property
+    def healthy(self) -> bool:
+        return self.service is not None and bool(getattr(self.service.engine, "healthy", True))
+
+    def _stats(self) -> Any:
+        return self.service.engine.stats() if self.service is not None else None
+
+
+def server(request: Request) -> ServerState:
+    state: ServerState = request.app.state.server
+    return state
+
+
+def loaded(request: Request) -> Service:
+    """The model.
+
+    Raises:
+        OverloadedError: it is still loading.
+    """
+    service = server(request).service
+    if service is None:
+        raise OverloadedError("the model is still loading; try again in a moment", code="loading")
+    return service
+
+
+def model_for(request: Request, name: str | None) -> tuple[Service, str]:
+    """The model of that name, and the name to answer with. No name: the first.
+
+    Raises:
+        NotFoundError: another name than those served.
+    """
+    service = loaded(request)
+    names = server(request).names
+    if name is not None and name not in names:
+        raise NotFoundError(
+            f"there is no model {name[:64]!r} here; this server has {', '.join(map(repr, names))}", param="model"
+        )
+    return service, name or names[0]
+
+
+def cache_salt(request: Request) -> str:
+    return str(request.scope.get("state", {}).get("cache_salt", ""))
