@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer as FastTokenizer
@@ -10,12 +16,33 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from autoglm_phone.chat.tokenizer import Tokenizer
 
-SPECIALS = (
-    "<|endoftext|> <|pad|> [gMASK] <sop> <|system|> <|user|> <|assistant|> <|observation|> <|begin_of_image|> <|image|> "
-    "<|end_of_image|> <|begin_of_audio|> <|audio|> <|end_of_audio|> <think> </think> <answer> </answer> <tool_call> "
-    "</tool_call>"
-).split()
-TEXTS = ["你是谁? 我是手机助手。", "the quick brown fox jumps over the lazy dog", 'do(action="Tap", element=[500,500])'] * 8
+SPECIALS = [
+    "<|endoftext|>",
+    "<|pad|>",
+    "[gMASK]",
+    "<sop>",
+    "<|system|>",
+    "<|user|>",
+    "<|assistant|>",
+    "<|observation|>",
+    "<|begin_of_image|>",
+    "<|image|>",
+    "<|end_of_image|>",
+    "<|begin_of_audio|>",
+    "<|audio|>",
+    "<|end_of_audio|>",
+    "<think>",
+    "</think>",
+    "<answer>",
+    "</answer>",
+    "<tool_call>",
+    "</tool_call>",
+]
+TEXTS = [
+    "你是谁? 我是手机助手。",
+    "the quick brown fox jumps over the lazy dog",
+    'do(action="Tap", element=[500,500])',
+] * 8
 
 
 def make_tokenizer_json(vocab_size: int = 512) -> str:
@@ -30,8 +57,7 @@ def make_tokenizer_json(vocab_size: int = 512) -> str:
         show_progress=False,
     )
     tokenizer.train_from_iterator(TEXTS, trainer)
-    spec = json.loads(tokenizer.to_str())
-    return json.dumps(spec, ensure_ascii=False)
+    return json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False)
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +68,72 @@ def tokenizer_json() -> str:
 @pytest.fixture(scope="session")
 def tokenizer(tokenizer_json: str) -> Tokenizer:
     return Tokenizer(tokenizer_json)
+
+
+@dataclass
+class Running:
+    """A server on a real socket. engine: the fake one, for what it saw; None with a real engine."""
+
+    url: str
+    app: Any
+    engine: Any
+    service: Any
+    server: Any
+
+    def openai(self, **options: Any) -> Any:
+        import openai
+
+        options = {"api_key": "EMPTY", "max_retries": 0, "timeout": 30, **options}
+        return openai.OpenAI(base_url=f"{self.url}/v1", **options)
+
+
+def run_server(app: Any) -> tuple[str, Any, threading.Thread]:
+    """Starts uvicorn in a thread on a free port; returns (url, server, thread) once it listens."""
+    import uvicorn
+
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=2))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return f"http://127.0.0.1:{sock.getsockname()[1]}", server, thread
+
+
+@pytest.fixture(scope="module")
+def serve(tokenizer: Tokenizer) -> Iterator[Callable[..., Running]]:
+    """Factory of servers around the fake engine: serve(script, delay=…, **config)."""
+    from autoglm_phone.api.app import create_app
+    from autoglm_phone.api.config import ServeConfig
+    from fake_engine import FakeEngine, FakeProcessor, make_service
+
+    running: list[tuple[Any, threading.Thread]] = []
+
+    def start(
+        script: Callable[[str], str] | str = "hm</think><answer>ok", *, wait: bool = True, **options: Any
+    ) -> Running:
+        reply = script if callable(script) else (lambda _: script)
+        engine_options = {k: options.pop(k) for k in ("delay", "fail_on") if k in options}
+        load_delay = options.pop("load_delay", 0.0)
+        engine = FakeEngine(tokenizer, reply, **engine_options)
+        config = ServeConfig(served_model_names=("autoglm-phone-9b",), **options)
+        service = make_service(engine, FakeProcessor(), config)
+
+        def load(_: ServeConfig) -> Any:
+            time.sleep(load_delay)
+            return service
+
+        app = create_app(config, load)
+        url, server, thread = run_server(app)
+        running.append((server, thread))
+        deadline = time.monotonic() + 20
+        while wait and app.state.server.service is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return Running(url, app, engine, service, server)
+
+    yield start
+    for server, thread in running:
+        server.should_exit = True
+        thread.join(10)

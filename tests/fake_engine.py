@@ -3,14 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from autoglm_phone.chat.grammar import GrammarCompiler
+from autoglm_phone.chat.prompt import PromptBuilder
+from autoglm_phone.chat.service import ModelInfo, Service
+from autoglm_phone.chat.template import ChatTemplate
 from autoglm_phone.chat.tokenizer import Tokenizer
 from autoglm_phone.engine.request import EngineRequest, FinishReason, StepOutput, TokenLogprob
+from autoglm_phone.engine.stats import EngineStats
+from autoglm_phone.media.load import MediaLimits, MediaLoader
+from autoglm_phone.models.processed import Processed
+
+EOS_IDS = frozenset({17, 0, 5, 7})
+MAX_MODEL_LEN = 2048
+
+
+class FakeProcessor:
+    """One token a medium; a recording becomes one clip a 30 s."""
+
+    def image(self, picture: Any) -> Processed:
+        digest = hashlib.sha256(picture.tobytes()).hexdigest()
+        return Processed("image", {"size": picture.size}, 1, digest)
+
+    def audio(self, samples: Any) -> list[Processed]:
+        pieces = [samples[i : i + 480_000] for i in range(0, len(samples), 480_000)]
+        return [Processed("audio", {"samples": len(p)}, 1, hashlib.sha256(p.tobytes()).hexdigest()) for p in pieces]
+
+
+def make_service(engine: Any, processor: Any, config: Any, template: ChatTemplate | None = None) -> Service:
+    """A service around an engine, without any model folder."""
+    tokenizer = engine.tokenizer
+    limits = MediaLimits(max_images=config.limit_mm_per_prompt["image"], max_audios=config.limit_mm_per_prompt["audio"])
+    media_tokens: dict[Any, Any] = {"image": 9, "audio": 12}
+    template = template or ChatTemplate.native()
+    prompts = PromptBuilder(tokenizer, template, MediaLoader(limits), processor, MAX_MODEL_LEN, media_tokens)
+    info = ModelInfo(("autoglm-phone-9b",), MAX_MODEL_LEN, tokenizer.vocab_size, EOS_IDS)
+    grammars = GrammarCompiler(tokenizer, EOS_IDS)
+    return Service(info, tokenizer, prompts, engine, grammars, max_pending=config.max_pending)
 
 
 @dataclass
@@ -20,7 +55,7 @@ class FakeEngine:
     tokenizer: Tokenizer
     script: Callable[[str], str]
     delay: float = 0.0  # seconds a token
-    eos_ids: frozenset[int] = frozenset({17, 0, 5, 7})
+    eos_ids: frozenset[int] = EOS_IDS
     fail_on: str | None = None  # a prompt that holds this text ends in an engine error
     requests: list[EngineRequest] = field(default_factory=list)
     aborted: list[str] = field(default_factory=list)
@@ -31,8 +66,8 @@ class FakeEngine:
 
     def shutdown(self) -> None: ...
 
-    def stats(self) -> dict[str, Any]:
-        return {"running": self.running, "waiting": 0, "kv_usage": 0.0}
+    def stats(self) -> EngineStats:
+        return EngineStats(running=self.running)
 
     async def generate(self, request: EngineRequest) -> AsyncIterator[StepOutput]:
         self.requests.append(request)

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from transformers import AutoTokenizer, Glm4vForConditionalGeneration
 
+from autoglm_phone.engine.request import MediaItem
 from autoglm_phone.models import registry
 from autoglm_phone.models.glm4v.model import Glm4vModel, Prompt
 from autoglm_phone.models.glm4v.processing import Glm4vProcessor, pixel_values
@@ -47,8 +48,8 @@ class CheckpointUnderTest:
         self.processor = Glm4vProcessor.from_folder(self.folder)
         self.tokenizer = AutoTokenizer.from_pretrained(self.folder)
 
-    def conversation(self, messages: list[dict[str, Any]]) -> Prompt:
-        """Messages whose content is text or a list of parts, {"image": PIL} or text."""
+    def place(self, messages: list[dict[str, Any]]) -> tuple[tuple[int, ...], tuple[MediaItem, ...]]:
+        """Prompt ids and media of messages whose content is text or a list of parts, {"image": PIL} or text."""
         pictures: list[Image.Image] = []
         rendered = []
         for message in messages:
@@ -60,7 +61,10 @@ class CheckpointUnderTest:
         text = self.tokenizer.apply_chat_template(rendered, tokenize=False, add_generation_prompt=True)
         processed = [self.processor.image(item) for item in pictures]
         facts = registry.facts(self.folder)
-        ids, items = registry.place_media(self.tokenizer(text).input_ids, processed, facts.media_token_ids)
+        return registry.place_media(self.tokenizer(text).input_ids, processed, facts.media_token_ids)
+
+    def conversation(self, messages: list[dict[str, Any]]) -> Prompt:
+        ids, items = self.place(messages)
         return Prompt(ids, tuple(item.data for item in items))
 
     def prompt(self, parts: list[Part]) -> Prompt:

@@ -13,6 +13,7 @@ from transformers import Glm4vForConditionalGeneration
 
 from autoglm_phone.errors import InvalidRequestError
 from autoglm_phone.models.glm4v.model import Glm4vModel, Prompt
+from autoglm_phone.models.glm4v.processing import pixel_values
 from autoglm_phone.models.glm4v.reference import make_tiny_checkpoint
 from glm4v_cases import CASES, CheckpointUnderTest, build_prompts, picture, reference_logits
 
@@ -74,12 +75,30 @@ def test_positions_move_the_logits(checkpoint: CheckpointUnderTest) -> None:
     assert float((ours[0] - flat[0]).abs().max()) > 100 * TOLERANCE
 
 
+def test_greedy_generation_against_transformers(checkpoint: CheckpointUnderTest) -> None:
+    """transformers decodes with a KV cache and its position delta; we run the whole sequence again for each token."""
+    prompt = build_prompts(checkpoint, "multi-turn, image in the second turn")[0]
+    ids = torch.tensor([list(prompt.ids)])
+    theirs = checkpoint.theirs.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        pixel_values=torch.from_numpy(pixel_values(prompt.images[0])),
+        image_grid_thw=torch.from_numpy(prompt.images[0]["grid_thw"])[None],
+        mm_token_type_ids=(ids == checkpoint.model.shape.image_token_id).int(),
+        max_new_tokens=12,
+        eos_token_id=-1,
+        do_sample=False,
+    )
+    ours = list(prompt.ids)
+    for _ in range(12):
+        ours.append(int(checkpoint.model([Prompt(ours, prompt.images)])[0][-1].argmax()))
+    assert ours == theirs[0].tolist()
+
+
 def test_batched_pictures_equal_single_ones(checkpoint: CheckpointUnderTest) -> None:
     processed = [checkpoint.processor.image(picture(h, w, seed=h)) for h, w in [(60, 60), (140, 84), (84, 200)]]
     tower = checkpoint.model.tower
     single = torch.cat([tower.encode(item.data) for item in processed])
-    from autoglm_phone.models.glm4v.processing import pixel_values
-
     pixels = torch.from_numpy(np.concatenate([pixel_values(item.data) for item in processed]))
     grids = torch.from_numpy(np.stack([item.data["grid_thw"] for item in processed]))
     assert torch.allclose(tower(pixels, grids), single, atol=1e-5)

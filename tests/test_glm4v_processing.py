@@ -148,7 +148,17 @@ def test_senseless_overrides(tmp_path: Path, overrides: dict[str, Any]) -> None:
         load_image_config(write(tmp_path, "preprocessor_config.json", {}), overrides)
 
 
-@pytest.mark.parametrize("raw", [{"do_normalize": False}, {"resample": 0}])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"do_normalize": False},
+        {"resample": 0},
+        {"patch_size": "x"},
+        {"merge_size": 0},
+        {"image_std": [1, 0, 1]},
+        {"image_mean": [0.5]},
+    ],
+)
 def test_unknown_preprocessing_is_refused(tmp_path: Path, raw: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError):
         load_image_config(write(tmp_path, "preprocessor_config.json", raw))

@@ -140,6 +140,11 @@ def test_partial_rotary_factor_is_never_guessed(folder: Path) -> None:
         ({"image_token_id": 10**6}, "outside the vocabulary"),
         ({"vision_config": None}, "vision_config"),
         ({"vision_config": {"out_hidden_size": 64}}, "out_hidden_size"),
+        ({"vision_config": {"num_heads": 0}}, "num_heads"),
+        ({"vision_config": {"rope_parameters": [1]}}, "type"),
+        ({"eos_token_id": ["a"]}, "type"),
+        ({"text_config": {"hidden_size": 64, "num_attention_heads": 3}}, "divide"),
+        ({"text_config": [1]}, "text_config"),
     ],
 )
 def test_contradictory_configs(folder: Path, changes: dict[str, Any], message: str) -> None:

@@ -34,7 +34,9 @@ class EngineConfig:
     tensor_parallel_size: int = 1
     max_model_len: int | None = None  # None: the model's own context, or what the KV pages can hold if that is less
     max_num_seqs: int = 32  # on two cores, throughput is flat beyond it while latency grows
-    max_num_batched_tokens: int = 512  # a prefill chunk of the mini model takes ~0.2 s on two cores: decode stalls no longer
+    max_num_batched_tokens: int = (
+        512  # a prefill chunk of the mini model takes ~0.2 s on two cores: decode stalls no longer
+    )
     max_queue: int = 1024  # requests waiting beyond it are refused with 503 rather than timed out
     dynamic_batching: bool = True  # False: a batch is admitted only when the last one has ended (for comparison)
     enable_prefix_caching: bool = True  # costs one SHA-256 a page, saves whole prefills of agents and chats
@@ -69,7 +71,8 @@ class EngineConfig:
         self._at_least("tower_cache_memory", 0)
         if not 0 < self.gpu_memory_utilization <= 1:
             raise ConfigError(
-                f"gpu_memory_utilization {self.gpu_memory_utilization} must lie in (0, 1]", param="gpu_memory_utilization"
+                f"gpu_memory_utilization {self.gpu_memory_utilization} must lie in (0, 1]",
+                param="gpu_memory_utilization",
             )
 
     def _at_least(self, name: str, least: int) -> None:

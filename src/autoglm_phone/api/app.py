@@ -19,7 +19,6 @@ from autoglm_phone.api.auth import AuthMiddleware, KeyChecker
 from autoglm_phone.api.config import ServeConfig
 from autoglm_phone.api.errors import error_response, install
 from autoglm_phone.api.limits import BodyLimitMiddleware, ClientGoneError
-from autoglm_phone.api.metrics import Metrics
 from autoglm_phone.api.state import ServerState
 from autoglm_phone.chat.service import Service
 
@@ -28,7 +27,9 @@ Loader = Callable[[ServeConfig], Service]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def create_app(config: ServeConfig, loader: Loader, *, on_ready: Callable[[Exception | None], None] | None = None) -> FastAPI:
+def create_app(
+    config: ServeConfig, loader: Loader, *, on_ready: Callable[[Exception | None], None] | None = None
+) -> FastAPI:
     """The application. `loader` runs in a thread once the app has started; until it is done, requests get 503.
 
     Args:
@@ -109,4 +110,6 @@ class OuterMiddleware:
             # The route's own pattern, never the path that a client made up: the label's values stay few.
             route = getattr(scope.get("route"), "path", "unknown")
             self._state.metrics.http(route, status)
-            log.info("%s %s %d %.0f ms %s", scope["method"], route, status, (time.monotonic() - began) * 1e3, request_id)
+            log.info(
+                "%s %s %d %.0f ms %s", scope["method"], route, status, (time.monotonic() - began) * 1e3, request_id
+            )

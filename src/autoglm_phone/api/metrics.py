@@ -107,9 +107,7 @@ class _EngineCollector(Collector):
         for reason in _FINISHED:
             success.add_metric([*values, reason], stats.finished.get(reason, 0))
         yield success
-        pages = GaugeMetricFamily(
-            f"{PREFIX}cache_config_info", "KV cache", labels=[*names, "block_size", "num_blocks"]
-        )
+        pages = GaugeMetricFamily(f"{PREFIX}cache_config_info", "KV cache", labels=[*names, "block_size", "num_blocks"])
         pages.add_metric([*values, str(stats.page_size), str(stats.num_pages)], 1)
         yield pages
         for field, (name, text) in _HISTOGRAMS.items():

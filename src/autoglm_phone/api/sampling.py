@@ -85,7 +85,10 @@ def _bias(given: dict[str, float] | None, vocab_size: int) -> dict[int, float]:
         raise InvalidRequestError(f"'logit_bias' may hold at most {limits.MAX_BIASES} tokens", param="logit_bias")
     out: dict[int, float] = {}
     for key, value in given.items():
-        if not (key.isascii() and key.isdigit() and len(key) < 10 and int(key) < vocab_size) or not -100 <= value <= 100:
+        if (
+            not (key.isascii() and key.isdigit() and len(key) < 10 and int(key) < vocab_size)
+            or not -100 <= value <= 100
+        ):
             raise InvalidRequestError(
                 f"'logit_bias' maps token ids below {vocab_size} to values between -100 and 100", param="logit_bias"
             )

@@ -83,7 +83,9 @@ TokenList = Annotated[list[Whole], Field(min_length=1)]
 class CompletionBody(SamplingBody):
     """POST /v1/completions."""
 
-    prompt: Text | TokenList | Annotated[list[Text] | list[TokenList], Field(min_length=1, max_length=limits.MAX_PROMPTS)]
+    prompt: (
+        Text | TokenList | Annotated[list[Text] | list[TokenList], Field(min_length=1, max_length=limits.MAX_PROMPTS)]
+    )
     max_tokens: Annotated[Whole, Field(ge=0, le=limits.MAX_TOKENS)] | None = 16  # OpenAI's default
     logprobs: Annotated[Whole, Field(ge=0, le=limits.MAX_LOGPROBS)] | None = None
     echo: bool | None = None

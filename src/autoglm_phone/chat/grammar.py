@@ -12,14 +12,15 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from autoglm_phone.chat.grammar_worker import GrammarWorker, build_tokenizer, limits
-from autoglm_phone.chat.prompt import Opening
 from autoglm_phone.chat.tokenizer import Tokenizer
 from autoglm_phone.chat.tools import ToolSet, forced_call_lark
+from autoglm_phone.engine.request import ThinkingBudget
 from autoglm_phone.errors import GrammarError
 
 MAX_SCHEMA_CHARS = 64 * 1024
@@ -31,23 +32,28 @@ _JSON_OPTIONS = {"whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A\
 class Grammar:
     """A compiled grammar; `new()` gives each sequence a matcher of its own. This is SamplingParams.grammar."""
 
-    def __init__(self, prototype: Any, opening: Opening, tags: _Tags, vocab_size: int, eos_ids: frozenset[int]):
+    def __init__(self, prototype: Any, frame: Frame):
         self._prototype = prototype
-        self._opening = opening
-        self._tags = tags
-        self._vocab_size = vocab_size
-        self._eos_ids = eos_ids
+        self._frame = frame
 
     def new(self) -> Matcher:
-        return Matcher(self._prototype.deep_copy(), self._opening, self._tags, self._vocab_size, self._eos_ids)
+        return Matcher(self._prototype.deep_copy(), self._frame)
 
 
-class _Tags:
-    """The tokens between thought and answer (None: the model's tokenizer has no such token)."""
+@dataclass(frozen=True)
+class Frame:
+    """What surrounds the constrained answer: a thought, if the request thinks, and the end of the output.
 
-    def __init__(self, tokenizer: Tokenizer):
-        self.close = tokenizer.special_id("</think>")
-        self.answer = tokenizer.special_id("<answer>")
+    close, answer: the tokens `</think>` and `<answer>`; None if the tokenizer has no such token.
+    budget: of the thought. It is kept here, because the engine keeps budgets only for free text.
+    """
+
+    vocab_size: int
+    eos_ids: tuple[int, ...]
+    close: int | None
+    answer: int | None
+    thinks: bool = False
+    budget: ThinkingBudget | None = None
 
 
 class Matcher:
@@ -58,51 +64,58 @@ class Matcher:
     `finished`: nothing may follow but the end; the engine ends the request with "stop".
     """
 
-    def __init__(self, inner: Any, opening: Opening, tags: _Tags, vocab_size: int, eos_ids: frozenset[int]):
+    def __init__(self, inner: Any, frame: Frame):
         self._inner = inner
-        self._tags = tags
-        self._vocab_size = vocab_size
-        self._eos_ids = [i for i in eos_ids if i < vocab_size]
-        waits = opening == "reasoning" and tags.close is not None
-        self._phase = "thought" if waits else "grammar"
+        self._frame = frame
+        self._phase = "thought" if frame.thinks and frame.close is not None else "grammar"
+        self._tokens = 0
+        self._steps = 0
 
     @property
     def finished(self) -> bool:
         return self._phase == "grammar" and (self._inner.is_stopped() or self._inner.is_error())
 
     def fill_mask(self) -> np.ndarray | None:
-        if self._phase == "thought":
-            mask = np.ones(self._vocab_size, dtype=bool)
-            mask[self._eos_ids] = False
+        frame = self._frame
+        if self._phase == "thought" and not self._spent():
+            mask = np.ones(frame.vocab_size, dtype=bool)
+            mask[list(frame.eos_ids)] = False
             return mask
-        if self._phase == "open":
-            mask = np.zeros(self._vocab_size, dtype=bool)
-            mask[self._tags.answer] = True
+        if self._phase != "grammar":
+            mask = np.zeros(frame.vocab_size, dtype=bool)
+            mask[frame.close if self._phase == "thought" else frame.answer] = True
             return mask
-        return np.frombuffer(self._inner.compute_logit_bias(), dtype=np.uint8)[: self._vocab_size] != 0
+        return np.frombuffer(self._inner.compute_logit_bias(), dtype=np.uint8)[: frame.vocab_size] != 0
 
     def accept(self, token_id: int) -> bool:
+        frame = self._frame
         if self._phase == "thought":
-            if token_id == self._tags.close:
-                self._phase = "open" if self._tags.answer is not None else "grammar"
-            elif token_id == self._tags.answer:
+            self._tokens += 1
+            self._steps += frame.budget is not None and token_id in frame.budget.step_ids
+            if token_id == frame.close:
+                self._phase = "open" if frame.answer is not None else "grammar"
+            elif token_id == frame.answer:
                 self._phase = "grammar"
             return True
         if self._phase == "open":
             self._phase = "grammar"
-            return token_id == self._tags.answer
+            return token_id == frame.answer
         return bool(self._inner.consume_token(token_id))
+
+    def _spent(self) -> bool:
+        budget = self._frame.budget
+        return budget is not None and (
+            (budget.max_tokens is not None and self._tokens >= budget.max_tokens)
+            or (budget.max_steps is not None and self._steps >= budget.max_steps)
+        )
 
 
 class GrammarCompiler:
     """Compiles grammars for one tokenizer. Safe to call from several threads (it blocks: never call it on the loop)."""
 
-    def __init__(
-        self, tokenizer: Tokenizer, eos_ids: frozenset[int], *, cache_size: int = 64, seconds: float = 5.0
-    ):
+    def __init__(self, tokenizer: Tokenizer, eos_ids: frozenset[int], *, cache_size: int = 64, seconds: float = 5.0):
         self._tokenizer = tokenizer
         self._eos_ids = eos_ids
-        self._tags = _Tags(tokenizer)
         self._cache: OrderedDict[str, Any] = OrderedDict()
         self._cache_size = cache_size
         self._lock = threading.Lock()
@@ -110,31 +123,31 @@ class GrammarCompiler:
         self._ll_tokenizer: Any = None
         self._worker = GrammarWorker(tokenizer, eos_ids, seconds=seconds)
 
-    def json_object(self, opening: Opening) -> Grammar:
-        return self.json_schema({"type": "object"}, opening)
-
-    def json_schema(self, schema: Any, opening: Opening) -> Grammar:
+    def json_schema(self, schema: Any, *, thinks: bool = False, budget: ThinkingBudget | None = None) -> Grammar:
         """Grammar of a JSON schema's instances.
+
+        Args:
+            thinks: the model writes a thought first; the grammar starts behind it.
 
         Raises:
             GrammarError: no schema, too large, not supported, or too costly to compile.
         """
         text = check_schema(schema, "response_format")
-        return self._grammar("json", text, opening)
+        return self._grammar("json", text, thinks, budget)
 
-    def forced_call(self, tools: ToolSet, opening: Opening) -> Grammar:
+    def forced_call(self, tools: ToolSet, *, thinks: bool = False, budget: ThinkingBudget | None = None) -> Grammar:
         """Grammar of one call (or several) of the tools that a request forces."""
         for name in tools.forced:
             check_schema(tools.schema(name), "tools")
         open_id, close_id = (self._tokenizer.special_id(t) for t in ("<tool_call>", "</tool_call>"))
         open_ref = f"<[{open_id}]>" if open_id is not None else '"<tool_call>"'
         close_ref = f"<[{close_id}]>" if close_id is not None else '"</tool_call>"'
-        return self._grammar("lark", forced_call_lark(tools, open_ref, close_ref), opening)
+        return self._grammar("lark", forced_call_lark(tools, open_ref, close_ref), thinks, budget)
 
     def close(self) -> None:
         self._worker.close()
 
-    def _grammar(self, kind: str, text: str, opening: Opening) -> Grammar:
+    def _grammar(self, kind: str, text: str, thinks: bool, budget: ThinkingBudget | None) -> Grammar:
         key = hashlib.sha256(f"{kind}:{text}".encode()).hexdigest()
         with self._lock:
             prototype = self._cache.get(key)
@@ -147,7 +160,15 @@ class GrammarCompiler:
                 self._cache[key] = prototype
                 while len(self._cache) > self._cache_size:
                     self._cache.popitem(last=False)
-        return Grammar(prototype, opening, self._tags, self._tokenizer.vocab_size, self._eos_ids)
+        frame = Frame(
+            self._tokenizer.vocab_size,
+            tuple(i for i in self._eos_ids if i < self._tokenizer.vocab_size),
+            self._tokenizer.special_id("</think>"),
+            self._tokenizer.special_id("<answer>"),
+            thinks,
+            budget,
+        )
+        return Grammar(prototype, frame)
 
     def _compile(self, kind: str, text: str) -> Any:
         source = make_source(kind, text)

@@ -46,7 +46,9 @@ class _Vocabulary:
 
     bos_token_id = None
 
-    def __init__(self, tokens: Sequence[bytes], special: Sequence[int], eos: Sequence[int], encode: Callable[[str], list]):
+    def __init__(
+        self, tokens: Sequence[bytes], special: Sequence[int], eos: Sequence[int], encode: Callable[[str], list]
+    ):
         self.tokens = list(tokens)
         self.special_token_ids = list(special)
         self.eos_token_id = eos[0]

@@ -75,7 +75,9 @@ def normalise(
     if len(messages) > MAX_MESSAGES:
         raise InvalidRequestError(f"at most {MAX_MESSAGES} messages are allowed", param="messages")
     reader = _Reader(guard, separate_reasoning)
-    last_user = max((i for i, m in enumerate(messages) if isinstance(m, Mapping) and m.get("role") == "user"), default=-1)
+    last_user = max(
+        (i for i, m in enumerate(messages) if isinstance(m, Mapping) and m.get("role") == "user"), default=-1
+    )
     extra = [("image", x, f"images[{i}]") for i, x in enumerate(images)]
     extra += [("audio", x, f"audios[{i}]") for i, x in enumerate(audios)]
     if extra and last_user < 0:
@@ -146,8 +148,10 @@ class _Reader:
             case "image" | "audio" if part.get(kind) is not None:  # offline use: an object in memory
                 return self._add(kind, part[kind], f"{param}.{kind}")
             case "video_url" | "video" | "file":
-                raise NotBuiltError(f"content parts of type {kind!r} are not supported; send text, pictures or sound",
-                                    param=f"{param}.type")
+                raise NotBuiltError(
+                    f"content parts of type {kind!r} are not supported; send text, pictures or sound",
+                    param=f"{param}.type",
+                )
         raise InvalidRequestError(
             f"unknown content part {str(kind)[:40]!r}; use text, image_url or input_audio", param=f"{param}.type"
         )
@@ -165,7 +169,12 @@ class _Reader:
             raise InvalidRequestError("content must be a text or a list of text parts", param=param)
         texts = []
         for i, part in enumerate(content):
-            if not isinstance(part, Mapping) or part.get("type") not in ("text", "input_text", "output_text", "refusal"):
+            if not isinstance(part, Mapping) or part.get("type") not in (
+                "text",
+                "input_text",
+                "output_text",
+                "refusal",
+            ):
                 raise InvalidRequestError("only user messages may hold pictures or sound", param=f"{param}[{i}]")
             texts.append(_string(part.get("text", part.get("refusal")), f"{param}[{i}].text"))
         return "\n".join(texts)

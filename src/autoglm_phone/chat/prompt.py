@@ -17,7 +17,6 @@ from autoglm_phone.models.processed import Kind, Processed, Processor, place_med
 
 Opening = Literal["reasoning", "answer", "undecided"]
 ALLOWED_TEMPLATE_KWARGS = frozenset({"enable_thinking", "add_generation_prompt", "clear_thinking"})
-_PLACEHOLDERS: dict[Kind, str] = {"image": "<|image|>", "audio": "<|audio|>"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +33,7 @@ class PromptBuilder:
 
     Args:
         max_model_len: tokens of prompt and output together.
+        media_tokens: the token of each kind (ModelFacts.media_token_ids).
         processor: None for a model without towers.
     """
 
@@ -44,6 +44,7 @@ class PromptBuilder:
         loader: MediaLoader,
         processor: Processor | None,
         max_model_len: int,
+        media_tokens: Mapping[Kind, int | None],
     ):
         self.tokenizer = tokenizer
         self.template = template
@@ -52,9 +53,9 @@ class PromptBuilder:
         self._processor = processor
         # Decoding is the one step that takes much memory for little input: two at a time, whatever the load.
         self._decoding = threading.BoundedSemaphore(2)
-        self.placeholder_ids = {
-            i for i in map(tokenizer.special_id, (*_PLACEHOLDERS.values(), "<|video|>")) if i is not None
-        }
+        self._media_tokens = media_tokens
+        found = (*media_tokens.values(), *map(tokenizer.special_id, ("<|image|>", "<|audio|>", "<|video|>")))
+        self._placeholder_ids = {i for i in found if i is not None}
 
     def chat(
         self,
@@ -90,6 +91,11 @@ class PromptBuilder:
         ids = self.tokenizer.encode_prompt(text, guard)
         return self._place(ids, made)
 
+    def recording(self, samples: Any, question: str) -> Prompt:
+        """A question about one clip (float32 [T] at 16 kHz), to be answered without a thought."""
+        parts = [{"type": "audio", "audio": samples}, {"type": "text", "text": question}]
+        return self.chat([{"role": "user", "content": parts}], enable_thinking=False)
+
     def plain(self, prompt: str | Sequence[int]) -> Prompt:
         """The prompt of a bare completion: text in which special tokens are recognized, or token ids.
 
@@ -109,7 +115,7 @@ class PromptBuilder:
             raise InvalidRequestError(
                 f"token ids must lie between 0 and {self.tokenizer.vocab_size - 1}", param="prompt"
             )
-        if self.placeholder_ids.intersection(ids):
+        if self._placeholder_ids.intersection(ids):
             raise InvalidRequestError(
                 "the prompt holds a media placeholder but no media; use /v1/chat/completions for pictures and sound",
                 param="prompt",
@@ -133,7 +139,7 @@ class PromptBuilder:
     def _process(self, source: MediaSource) -> list[Processed]:
         if self._processor is None:
             raise InvalidRequestError("this model reads neither pictures nor sound", param=source.param)
-        if self.tokenizer.special_id(_PLACEHOLDERS[source.kind]) is None:
+        if self._media_tokens.get(source.kind) is None:
             raise InvalidRequestError(f"this model takes no {source.kind} input", param=source.param)
         with self._decoding:
             try:
@@ -149,8 +155,7 @@ class PromptBuilder:
 
     def _place(self, ids: list[int], made: list[list[Processed]]) -> Prompt:
         """Widens each placeholder to its medium's tokens and notes where it lies."""
-        tokens = {kind: self.tokenizer.special_id(name) for kind, name in _PLACEHOLDERS.items()}
-        placed, media = place_media(ids, [item for group in made for item in group], tokens)
+        placed, media = place_media(ids, [item for group in made for item in group], self._media_tokens)
         self._check_fits(len(placed), "messages")
         return Prompt(placed, media, self._opening(placed))
 
@@ -195,6 +200,8 @@ def check_template_kwargs(given: Mapping[str, Any] | None) -> dict[str, Any]:
                 param="chat_template_kwargs",
             )
         if not isinstance(value, bool):
-            raise InvalidRequestError(f"chat_template_kwargs.{name} must be true or false", param="chat_template_kwargs")
+            raise InvalidRequestError(
+                f"chat_template_kwargs.{name} must be true or false", param="chat_template_kwargs"
+            )
         out[name] = value
     return out

@@ -236,6 +236,7 @@ class ChoiceStream:
             )
         self._presenter = Presenter(generation.style)
         self._show_all = generation.raw or generation.style == "inline"
+        self._stop_ids = generation.sampling.stop_token_ids
         self._logprobs: list[TokenLogprob] = []
         self._completion_tokens = 0
         self._cached_tokens = 0
@@ -251,7 +252,8 @@ class ChoiceStream:
             if step.logprobs and i < len(step.logprobs) and shown and not parser.is_tag(token):
                 self._logprobs.append(step.logprobs[i])
         reason: str | None = step.finish_reason
-        stop_reason: str | int | None = step.stop_token_id if reason == "stop" else None
+        by_client = step.stop_token_id in self._stop_ids  # the model's own EOS is no news to the client
+        stop_reason: str | int | None = step.stop_token_id if by_client else None
         if parser.stopped is not None or parser.closed:
             reason, stop_reason = "stop", parser.stopped
         if reason is not None:

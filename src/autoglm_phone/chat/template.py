@@ -26,8 +26,39 @@ MAX_NUMBER = 1_000_000
 MAX_TEMPLATE_CHARS = 1_000_000
 
 _FILTERS = frozenset(
-    "capitalize count d default dictsort e escape first float int items join last length list lower map "
-    "reject rejectattr replace reverse safe select selectattr sort string title tojson trim unique upper".split()
+    [
+        "capitalize",
+        "count",
+        "d",
+        "default",
+        "dictsort",
+        "e",
+        "escape",
+        "first",
+        "float",
+        "int",
+        "items",
+        "join",
+        "last",
+        "length",
+        "list",
+        "lower",
+        "map",
+        "reject",
+        "rejectattr",
+        "replace",
+        "reverse",
+        "safe",
+        "select",
+        "selectattr",
+        "sort",
+        "string",
+        "title",
+        "tojson",
+        "trim",
+        "unique",
+        "upper",
+    ]
 )
 
 

@@ -160,8 +160,15 @@ class Tokenizer:
             return piece.encode()
 
     def token_text(self, token_id: int) -> str:
-        """Text of one token for people to read (logprobs): specials by name, broken bytes as U+FFFD."""
-        return self._names.get(token_id) or self.token_bytes(token_id).decode("utf-8", errors="replace")
+        """Text of one token (logprobs): specials by name, pieces of characters as OpenAI shows them, `bytes:\\xe4`."""
+        name = self._names.get(token_id)
+        if name is not None:
+            return name
+        raw = self.token_bytes(token_id)
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            return "bytes:" + "".join(f"\\x{b:02x}" for b in raw)
 
     def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
         parts: list[bytes] = []

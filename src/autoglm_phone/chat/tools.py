@@ -70,7 +70,9 @@ def read_tools(tools: Any, choice: Any, parallel: bool = True) -> ToolSet:
             )
         parameters = function.get("parameters") if isinstance(function, Mapping) else None
         if parameters is not None and not isinstance(parameters, Mapping):
-            raise InvalidRequestError("'parameters' must be a JSON schema object", param=f"tools[{i}].function.parameters")
+            raise InvalidRequestError(
+                "'parameters' must be a JSON schema object", param=f"tools[{i}].function.parameters"
+            )
         if name in names:
             raise InvalidRequestError(f"the tool name {name!r} is used twice", param=f"tools[{i}].function.name")
         names.append(name)

@@ -17,7 +17,7 @@ from autoglm_phone.engine.request import EngineRequest, FinishReason, MediaItem,
 from autoglm_phone.engine.scheduler import Scheduler
 from autoglm_phone.engine.sequence import Sequence, Times
 from autoglm_phone.engine.stats import EngineStats
-from autoglm_phone.errors import AutoGLMError, ContextLengthError, InvalidRequestError, OverloadedError
+from autoglm_phone.errors import AutoGLMError, ContextLengthError, EngineError, InvalidRequestError, OverloadedError
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +149,9 @@ class Engine:
         except Exception as error:
             if len(rows) == 1:
                 return [RowResult(error=_client_message(error, rows[0].sequence))]
-            logger.warning("a batch of %d rows failed (%s); running its rows one by one", len(rows), type(error).__name__)
+            logger.warning(
+                "a batch of %d rows failed (%s); running its rows one by one", len(rows), type(error).__name__
+            )
         return [self._execute([row])[0] for row in rows]
 
     def _absorb(self, row: Row, result: RowResult) -> StepOutput | None:
@@ -192,14 +194,14 @@ class Engine:
     def _check_end(self, sequence: Sequence, token: int) -> tuple[FinishReason | None, int | None]:
         """Why the request ends with this token, if it does, and the EOS or stop token that ended it."""
         sampling = sequence.sampling
-        guided = sequence.grammar_active  # before the token is observed: it was drawn under this state
         if sequence.thought is not None:
             sequence.thought.observe(token)
         is_eos = not sampling.ignore_eos and token in self.runner.eos_token_ids
         if is_eos or token in sampling.stop_token_ids:
             return "stop", token
-        if guided:
-            sequence.matcher.accept(token)
+        if sequence.matcher is not None:
+            if not sequence.matcher.accept(token):
+                raise EngineError("the output left the requested grammar; try again or relax the schema")
             if sequence.matcher.finished:
                 return "stop", None
         if sequence.num_output >= sampling.max_tokens or len(sequence.tokens) >= self.runner.max_model_len:

@@ -1,4 +1,4 @@
-"""What the engine asks of a runner, and what passes between them. No tensors: the scheduler is tested with a fake one."""
+"""What the engine asks of a runner, and what passes between them. No tensors: tests use a fake runner."""
 
 from __future__ import annotations
 

@@ -167,7 +167,13 @@ class AsyncEngine:
             message = error.message if isinstance(error, AutoGLMError) else "the engine failed on this request"
             if not isinstance(error, AutoGLMError):
                 logger.error("request %s could not be added", request.request_id, exc_info=error)
-            _send({stream.loop: [(stream.queue, StepOutput(request.request_id, (), finish_reason="error", error=message))]})
+            _send(
+                {
+                    stream.loop: [
+                        (stream.queue, StepOutput(request.request_id, (), finish_reason="error", error=message))
+                    ]
+                }
+            )
             return
         self._streams[request.request_id] = stream
         self._waiting = len(self._streams)

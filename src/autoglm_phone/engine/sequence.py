@@ -50,7 +50,7 @@ class Sequence:
     epoch: int = 0
     prepared: bool = False  # the runner holds state for it
     thought: ThoughtTracker | None = None
-    matcher: Any = None  # grammar matcher (chat.grammar); applies once the thought has ended
+    matcher: Any = None  # grammar matcher (chat.grammar), which knows by itself where the answer starts
     prompt_logprobs: list[TokenLogprob | None] | None = None
     preemptions: int = 0
 
@@ -87,10 +87,6 @@ class Sequence:
         """Prompt log-probabilities need every prompt position computed."""
         return self.request.prefix_caching and self.sampling.prompt_logprobs is None
 
-    @property
-    def grammar_active(self) -> bool:
-        return self.matcher is not None and (self.thought is None or not self.thought.thinking)
-
     def reset(self) -> None:
         """Forget what was computed (the pages must have been freed)."""
         self.frontiers = [0] * self.num_segments
@@ -103,6 +99,4 @@ class Sequence:
         for page in range(len(self.digests), len(self.tokens) // page_size):
             parent = self.digests[-1] if self.digests else root_digest(self.request.cache_salt, namespace)
             start = page * page_size
-            self.digests.append(
-                page_digest(parent, self.tokens[start : start + page_size], start, self.request.media)
-            )
+            self.digests.append(page_digest(parent, self.tokens[start : start + page_size], start, self.request.media))

@@ -6,6 +6,8 @@ import bisect
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from autoglm_phone.engine.request import FinishReason
 from autoglm_phone.engine.sequence import Sequence
@@ -39,10 +41,6 @@ class Histogram:
         return other
 
 
-def _histogram(bounds: tuple[float, ...]) -> Histogram:
-    return field(default_factory=lambda: Histogram(bounds))
-
-
 @dataclass
 class EngineStats:
     """Gauges of now, totals since the start, and histograms (seconds, tokens)."""
@@ -63,14 +61,16 @@ class EngineStats:
     failures: int = 0  # requests that ended in an error of the engine
     finished: Counter[FinishReason] = field(default_factory=Counter)
     # histograms
-    queue_time: Histogram = _histogram(LATENCY_BOUNDS)
-    time_to_first_token: Histogram = _histogram(FIRST_TOKEN_BOUNDS)
-    inter_token_latency: Histogram = _histogram(TOKEN_BOUNDS)
-    time_per_output_token: Histogram = _histogram(TOKEN_BOUNDS)  # mean of a request after its first token
-    e2e_latency: Histogram = _histogram(LATENCY_BOUNDS)
-    request_prompt_tokens: Histogram = _histogram(COUNT_BOUNDS)
-    request_generation_tokens: Histogram = _histogram(COUNT_BOUNDS)
-    step_tokens: Histogram = _histogram(COUNT_BOUNDS)
+    queue_time: Histogram = field(default_factory=partial(Histogram, LATENCY_BOUNDS))
+    time_to_first_token: Histogram = field(default_factory=partial(Histogram, FIRST_TOKEN_BOUNDS))
+    inter_token_latency: Histogram = field(default_factory=partial(Histogram, TOKEN_BOUNDS))
+    time_per_output_token: Histogram = field(
+        default_factory=partial(Histogram, TOKEN_BOUNDS)
+    )  # mean of a request after its first token
+    e2e_latency: Histogram = field(default_factory=partial(Histogram, LATENCY_BOUNDS))
+    request_prompt_tokens: Histogram = field(default_factory=partial(Histogram, COUNT_BOUNDS))
+    request_generation_tokens: Histogram = field(default_factory=partial(Histogram, COUNT_BOUNDS))
+    step_tokens: Histogram = field(default_factory=partial(Histogram, COUNT_BOUNDS))
 
     def note_tokens(self, sequence: Sequence, count: int) -> None:
         """`count` tokens of the sequence came out just now."""
@@ -101,7 +101,8 @@ class EngineStats:
 
     def snapshot(self) -> EngineStats:
         """A copy that another thread may read."""
-        copies = {
-            name: value.copy() if isinstance(value, (Histogram, Counter)) else value for name, value in vars(self).items()
+        copies: dict[str, Any] = {
+            name: value.copy() if isinstance(value, (Histogram, Counter)) else value
+            for name, value in vars(self).items()
         }
         return EngineStats(**copies)

@@ -14,6 +14,7 @@ SAMPLE_RATE = 16_000
 FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")
 MAX_CHANNELS = 8
 MIN_RATE, MAX_RATE = 4_000, 384_000
+ENCODINGS = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg"}  # what `encode` makes, and its MIME type
 _BLOCK = 1 << 16  # frames read at a time: bounds what a small, dense file can unfold to
 _ZEROS = 16  # zero crossings of the resampling kernel on each side
 
@@ -147,3 +148,13 @@ def split(samples: np.ndarray, seconds: float = 30.0, search: float = 3.0) -> li
         samples = samples[cut:]
     windows.append(samples)
     return windows
+
+
+def encode(wave: bytes, kind: str) -> bytes:
+    """A WAV file as one of ENCODINGS."""
+    if kind == "wav":
+        return wave
+    samples, rate = soundfile.read(io.BytesIO(wave), dtype="int16")
+    out = io.BytesIO()
+    soundfile.write(out, samples, rate, format=kind.upper())
+    return out.getvalue()

@@ -122,7 +122,11 @@ def _get(parts: SplitResult, policy: FetchPolicy, deadline: float, param: str | 
 
 
 def _body(
-    answer: http.client.HTTPResponse, sock: socket.socket | None, policy: FetchPolicy, deadline: float, param: str | None
+    answer: http.client.HTTPResponse,
+    sock: socket.socket | None,
+    policy: FetchPolicy,
+    deadline: float,
+    param: str | None,
 ) -> bytes:
     too_much = MediaError(f"the URL's file has more than {policy.max_bytes // 2**20} MiB", param=param)
     if (answer.length or 0) > policy.max_bytes:

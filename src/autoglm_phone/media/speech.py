@@ -21,12 +21,24 @@ MAX_CHARACTERS = 4096  # OpenAI's bound
 SPEEDS = (0.25, 4.0)  # OpenAI's bounds; espeak itself speaks 80–450 words/min
 # OpenAI's voice names -> (espeak variant, base pitch 0–99)
 VOICES: dict[str, tuple[str, int]] = {
-    "alloy": ("f2", 45), "ash": ("m3", 40), "ballad": ("m7", 50), "cedar": ("m4", 42), "coral": ("f3", 55), "echo": ("m1", 45),
-    "fable": ("klatt", 50), "marin": ("f1", 50), "nova": ("f5", 45), "onyx": ("m2", 25), "sage": ("f4", 45), "shimmer": ("Annie", 55),
+    "alloy": ("f2", 45),
+    "ash": ("m3", 40),
+    "ballad": ("m7", 50),
+    "cedar": ("m4", 42),
+    "coral": ("f3", 55),
+    "echo": ("m1", 45),
+    "fable": ("klatt", 50),
+    "marin": ("f1", 50),
+    "nova": ("f5", 45),
+    "onyx": ("m2", 25),
+    "sage": ("f4", 45),
+    "shimmer": ("Annie", 55),
     "verse": ("m5", 50),
-}  # fmt: skip
+}
 _CJK = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_RUNS = re.compile(rf"[^A-Za-z]*[{_CJK}][^A-Za-z]*|[^{_CJK}]+")
+# A Latin phrase of four words or more is spoken by an English voice; a shorter one inside Chinese stays in the Chinese
+# voice, which speaks it without a break.
+_LATIN_PHRASE = re.compile(rf"[A-Za-z][^{_CJK}]*?(?:\s[^\s{_CJK}]*[A-Za-z][^\s{_CJK}]*){{3,}}[^{_CJK}]*")
 _NORMAL_RATE = 170  # words/min
 
 
@@ -36,24 +48,25 @@ def detect_language(text: str) -> Literal["zh", "en"]:
 
 
 def language_runs(text: str) -> list[tuple[str, Literal["zh", "en"]]]:
-    """The text cut into Chinese and Latin runs; digits and punctuation stay with the run before them."""
+    """The text cut into Chinese and English runs, in order."""
     if detect_language(text) == "en":
         return [(text, "en")]
     runs: list[tuple[str, Literal["zh", "en"]]] = []
-    for run in _RUNS.findall(text):
-        lang: Literal["zh", "en"] = "en" if re.search("[A-Za-z]", run) else "zh"
-        if runs and runs[-1][1] == lang:
-            runs[-1] = (runs[-1][0] + run, lang)
-        else:
-            runs.append((run, lang))
-    return runs
+    at = 0
+    for match in _LATIN_PHRASE.finditer(text):
+        runs += [(text[at : match.start()], "zh"), (match[0], "en")]
+        at = match.end()
+    runs.append((text[at:], "zh"))
+    return [(run, lang) for run, lang in runs if run.strip()]
 
 
 def wave_bytes(samples: np.ndarray, rate: int) -> bytes:
     """int16 [T] as a 16-bit mono WAV file."""
     data = samples.astype("<i2").tobytes()
     out = io.BytesIO()
-    out.write(struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16))
+    out.write(
+        struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16)
+    )
     out.write(struct.pack("<4sI", b"data", len(data)))
     out.write(data)
     return out.getvalue()
@@ -84,7 +97,8 @@ def synthesize(text: str, *, voice: str = "alloy", speed: float = 1.0, lang: str
     rate = max(80, min(450, round(_NORMAL_RATE * speed)))
     runs = language_runs(text) if lang is None else [(text, lang)]
     segments = [
-        (run, EspeakVoice(f"{'cmn' if code == 'zh' else 'en-us'}+{variant}", rate, pitch, volume=70)) for run, code in runs
+        (run, EspeakVoice(f"{'cmn' if code == 'zh' else 'en-us'}+{variant}", rate, pitch, volume=70))
+        for run, code in runs
     ]
     samples = speak(segments)
     if len(samples) == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,22 +15,22 @@ from autoglm_phone.errors import CheckpointError
 
 INDEX = "model.safetensors.index.json"
 
-# The first public GLM-4.1V checkpoints name their tensors as transformers 4.52 did.
-OLD_NAMES = (("model.language_model.", "model."), ("model.visual.", "visual."))
-
 
 class Checkpoint:
     """Tensors of a folder by name.
+
+    Args:
+        rename: stored name → name used here, for families whose checkpoints come in several layouts.
 
     Raises:
         CheckpointError: no weights, a missing shard, or one that is no safetensors file (truncated, for one).
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, rename: Callable[[str], str] | None = None):
         self.folder = folder
         self._stack = ExitStack()
         self._files: dict[str, Any] = {}
-        self._where: dict[str, str] = {}
+        self._where: dict[str, tuple[str, str]] = {}  # name → (shard, stored name)
         for shard in self._shards():
             try:
                 handle = self._stack.enter_context(safe_open(folder / shard, framework="pt"))
@@ -40,22 +40,13 @@ class Checkpoint:
                 ) from error
             self._files[shard] = handle
             for name in handle.keys():  # noqa: SIM118  (a safetensors handle is no mapping)
-                self._where[name] = shard
+                self._where[rename(name) if rename else name] = (shard, name)
 
     def names(self) -> Iterable[str]:
         return self._where.keys()
 
-    def resolve(self, name: str) -> str | None:
-        """The stored name of a tensor, or None if the folder has no such tensor."""
-        if name in self._where:
-            return name
-        for new, old in OLD_NAMES:
-            if name.startswith(new) and (alias := old + name[len(new) :]) in self._where:
-                return alias
-        return None
-
     def __contains__(self, name: str) -> bool:
-        return self.resolve(name) is not None
+        return name in self._where
 
     def get(self, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
         """A tensor on the CPU in its stored type.
@@ -63,27 +54,22 @@ class Checkpoint:
         Raises:
             CheckpointError: not there, of another shape, or unreadable.
         """
-        stored = self.resolve(name)
-        if stored is None:
-            raise CheckpointError(f"{self.folder} has no tensor {name}; the checkpoint is incomplete or of another kind")
+        if name not in self._where:
+            raise CheckpointError(f"{self.folder} has no tensor {name}: it is incomplete or of another kind")
+        shard, stored = self._where[name]
         try:
-            tensor = self._files[self._where[stored]].get_tensor(stored)
+            tensor = self._files[shard].get_tensor(stored)
         except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"tensor {name} in {self._where[stored]} can't be read: {error}") from error
+            raise CheckpointError(f"tensor {stored} in {self.folder / shard} can't be read: {error}") from error
         if shape is not None and tuple(tensor.shape) != shape:
             raise CheckpointError(
-                f"tensor {name} in {self._where[stored]} has shape {tuple(tensor.shape)}; config.json asks for {shape}"
+                f"tensor {stored} in {shard} has shape {tuple(tensor.shape)}; config.json asks for {shape}"
             )
         return tensor
 
     def under(self, prefix: str) -> dict[str, Tensor]:
         """All tensors whose names start with the prefix, which is taken off."""
-        wanted = [n for n in self._where if n.startswith(prefix)]
-        if not wanted:
-            for new, old in OLD_NAMES:
-                if prefix == new:
-                    return self.under(old)
-        return {name[len(prefix) :]: self.get(name) for name in wanted}
+        return {name[len(prefix) :]: self.get(name) for name in self._where if name.startswith(prefix)}
 
     def _shards(self) -> list[str]:
         if not self.folder.is_dir():

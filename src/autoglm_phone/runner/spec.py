@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from autoglm_phone.errors import CheckpointError
+from autoglm_phone.models.glm4v.configuration import load_shape, read_json
 
 NUM_SEGMENTS = 4
 
@@ -17,7 +18,6 @@ class DecoderSpec:
     """What the runner needs to know of a checkpoint. `segments` are [(first layer, end))."""
 
     family: Literal["native", "glm4v"]
-    prefix: str  # of the decoder's tensor names
     vocab_size: int
     hidden_size: int
     heads: int
@@ -59,7 +59,7 @@ def read_spec(folder: Path) -> DecoderSpec:
     Raises:
         CheckpointError: no config.json, or not one of an architecture that we know.
     """
-    raw = _read_json(folder / "config.json")
+    raw = read_json(folder / "config.json")
     kind = raw.get("model_type")
     if kind == "autoglm_phone":
         return _native(raw, folder)
@@ -74,7 +74,7 @@ def cut_layers(num_layers: int, num_segments: int = NUM_SEGMENTS) -> tuple[tuple
     """Nearly equal segments: 40 layers → 10, 10, 10, 10."""
     count = min(num_segments, num_layers)
     cuts = [round(num_layers * i / count) for i in range(count + 1)]
-    return tuple(zip(cuts[:-1], cuts[1:], strict=True))
+    return tuple(itertools.pairwise(cuts))
 
 
 def _native(raw: dict[str, Any], folder: Path) -> DecoderSpec:
@@ -84,7 +84,6 @@ def _native(raw: dict[str, Any], folder: Path) -> DecoderSpec:
     sliding = frozenset(i for i, kind in enumerate(config.layer_types) if kind == "sliding_attention")
     return DecoderSpec(
         family="native",
-        prefix="model.",
         vocab_size=config.vocab_size,
         hidden_size=config.hidden_size,
         heads=config.num_attention_heads,
@@ -112,13 +111,10 @@ def _native(raw: dict[str, Any], folder: Path) -> DecoderSpec:
 
 
 def _glm4v(folder: Path) -> DecoderSpec:
-    from autoglm_phone.models.glm4v.configuration import load_shape
-
     shape = load_shape(folder)
     text = shape.text
     return DecoderSpec(
         family="glm4v",
-        prefix="model.language_model.",
         vocab_size=text.vocab_size,
         hidden_size=text.hidden_size,
         heads=text.num_heads,
@@ -141,17 +137,5 @@ def _glm4v(folder: Path) -> DecoderSpec:
 def _eos(folder: Path, default: int | list[int]) -> frozenset[int]:
     """generation_config.json has the last word on what ends an answer."""
     path = folder / "generation_config.json"
-    value = _read_json(path).get("eos_token_id", default) if path.exists() else default
+    value = read_json(path).get("eos_token_id", default) if path.exists() else default
     return frozenset([value] if isinstance(value, int) else value)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing; a model folder needs it") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} can't be read as JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} must hold a JSON object, not {type(value).__name__}")
-    return value

@@ -50,13 +50,13 @@ def load_decoder(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend) ->
         CheckpointError: a tensor is missing or has another shape than the configuration says.
     """
     hidden, vocab = spec.hidden_size, spec.vocab_size
-    embedding = checkpoint.get(spec.prefix + "embed_tokens.weight", (vocab, hidden))
+    embedding = checkpoint.get("model.embed_tokens.weight", (vocab, hidden))
     tied = spec.tied or "lm_head.weight" not in checkpoint
     head = embedding if tied else checkpoint.get("lm_head.weight", (vocab, hidden))
-    norm, packed_head = backend.pack_norm_linear(checkpoint.get(spec.prefix + "norm.weight", (hidden,)), head, None)
+    norm, packed_head = backend.pack_norm_linear(checkpoint.get("model.norm.weight", (hidden,)), head, None)
     exits = {}
     for depth in spec.exit_layers:
-        name = f"{spec.prefix}exits.{depth}."
+        name = f"model.exits.{depth}."
         if name + "norm.weight" in checkpoint:
             exits[depth] = ExitWeights(
                 norm=backend.pack_norm(checkpoint.get(name + "norm.weight", (hidden,))),
@@ -65,7 +65,7 @@ def load_decoder(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend) ->
             )
     if exits:
         # Exits share the head, so the final norm must not be folded into it.
-        norm, packed_head = backend.pack_norm(checkpoint.get(spec.prefix + "norm.weight")), backend.pack_linear(head, None)
+        norm, packed_head = backend.pack_norm(checkpoint.get("model.norm.weight")), backend.pack_linear(head, None)
     return DecoderWeights(
         embedding=backend.pack_embedding(embedding),
         segments=[[_layer(checkpoint, spec, backend, i) for i in range(*segment)] for segment in spec.segments],
@@ -77,7 +77,7 @@ def load_decoder(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend) ->
 
 
 def _layer(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend, index: int) -> LayerWeights:
-    name = f"{spec.prefix}layers.{index}."
+    name = f"model.layers.{index}."
     hidden, q, kv = spec.hidden_size, spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
 
     def vector(suffix: str) -> Tensor:
@@ -89,7 +89,7 @@ def _layer(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend, index: i
     if f"{name}self_attn.q_proj.bias" in checkpoint:
         bias = torch.cat([checkpoint.get(f"{name}self_attn.{part}.bias", (size,)) for part, size in parts])
     input_norm, qkv = backend.pack_norm_linear(vector("input_layernorm"), weight, bias)
-    gate_up_weight = checkpoint.get(name + "mlp.gate_up_proj.weight")
+    gate_up_weight = _gate_up(checkpoint, name + "mlp.")
     mlp_norm, gate_up = backend.pack_norm_linear(vector("post_attention_layernorm"), gate_up_weight, None)
     return LayerWeights(
         input_norm=input_norm,
@@ -107,8 +107,15 @@ def _layer(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend, index: i
     )
 
 
+def _gate_up(checkpoint: Checkpoint, name: str) -> Tensor:
+    """Some GLM-4.1V checkpoints keep gate and up apart (GPTQModel splits them)."""
+    if name + "gate_up_proj.weight" in checkpoint or name + "gate_proj.weight" not in checkpoint:
+        return checkpoint.get(name + "gate_up_proj.weight")
+    return torch.cat([checkpoint.get(name + "gate_proj.weight"), checkpoint.get(name + "up_proj.weight")])
+
+
 def _cross(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend, index: int) -> CrossWeights:
-    name, hidden = f"{spec.prefix}layers.{index}.cross_attn.", spec.hidden_size
+    name, hidden = f"model.layers.{index}.cross_attn.", spec.hidden_size
     norm, q = backend.pack_norm_linear(
         checkpoint.get(name + "norm.weight", (hidden,)), checkpoint.get(name + "q_proj.weight", (hidden, hidden)), None
     )
@@ -125,9 +132,9 @@ def _memory(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend) -> Cros
     def place(name: str) -> Tensor:
         return checkpoint.get(name).to(device=backend.device, dtype=backend.dtype)
 
-    layers = [f"{spec.prefix}layers.{index}.cross_attn." for index in spec.cross_layers]
+    layers = [f"model.layers.{index}.cross_attn." for index in spec.cross_layers]
     return CrossMemoryWeights(
         keys=[place(layer + "k_proj.weight") for layer in layers],
         values=[place(layer + "v_proj.weight") for layer in layers],
-        media_embed=place(spec.prefix + "media_embed.weight"),
+        media_embed=place("model.media_embed.weight"),
     )

@@ -96,7 +96,7 @@ def score(
     model.load_state_dict(own, strict=False)
     model.tie_weights()
     if torch.cuda.is_available():
-        model = model.cuda()
+        model.to(torch.device("cuda"))  # type: ignore[arg-type]
     names = categories.split(",") if categories else [c for table in KINDS.values() for c in table]
     typer.echo(f"step {progress.step}, {count} {split} samples a category")
     table = evaluate(
@@ -104,7 +104,7 @@ def score(
         dump=None if out is None else out / "wrong.txt",
     )  # fmt: skip
     if out is not None:
-        (out / "scores.json").write_text(json.dumps(table, indent=1))
+        (out / "scores.json").write_text(json.dumps({name: vars(row) for name, row in table.items()}, indent=1))
 
 
 @app.command("bundle")

@@ -37,7 +37,7 @@ class Batch:
 
     ids, labels: long [R, L]. first: long [R], index of the row's first medium (or past the end).
     pixels uint8 [I, 3, H, W] with grids [I, 2]; wave float32 [A, T] with wave_lengths [A] in samples.
-    memory_rows: for each of the G memory rows, its media as (kind, index among pictures or clips); R is a multiple of G.
+    memory_rows: the media of each of the G memory rows as (kind, index among its kind); R is a multiple of G.
     starts: for kind "joint", per row the token index of each medium.
     glyphs: long [N, 2] of (flat patch index in [I, H/16 * W/16], character id). ctc: characters per clip.
     """

@@ -53,11 +53,11 @@ def evaluate(
     workers: int = 8,
     dump: Path | None = None,
     max_new_tokens: int = 320,
-) -> dict[str, dict[str, float]]:
-    """Scores by category (see `scoring.corpus_scores`); prints each as it comes. `dump` receives wrong answers as text."""
+) -> dict[str, scoring.CategoryScore]:
+    """Scores by category (`scoring.corpus_scores`), printed as they come; `dump` receives the wrong answers."""
     tokenizer = Tokenizer.from_str(tokenizer_json)
     model.eval()
-    table: dict[str, dict[str, float]] = {}
+    table: dict[str, scoring.CategoryScore] = {}
     lines: list[str] = []
     patches = model.config.vision_config.max_patches
     for category, items in draw(tokenizer_json, categories, count, split, patches, workers):
@@ -78,7 +78,8 @@ def evaluate(
                     )
         scores = scoring.corpus_scores(answered)[category]
         table[category] = scores
-        shown = " ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in scores.items())
+        numbers = {k: v for k, v in vars(scores).items() if isinstance(v, float)}
+        shown = " ".join(f"{name} {value:.3f}" for name, value in numbers.items())
         print(f"{category:16s} {shown} ({time.monotonic() - began:.0f} s)", flush=True)
     if dump is not None:
         dump.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Keeps the GPU busy while CPUs draw: a shelf of recent batches per kind, fresh ones first, then repeats.
 
-Rendering and speaking cost far more than a training step on the result. Every batch is used once when it arrives and may
-be used again, with other augmentation, up to `reuse` times on average; when a kind's shelf is worn out, the step waits.
+Rendering and speaking cost far more than a training step on the result. Every batch is used once when it arrives and
+may be used again, with other augmentation, up to `reuse` times on average; when a shelf is worn out, the step waits.
 """
 
 from __future__ import annotations

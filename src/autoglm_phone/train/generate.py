@@ -79,7 +79,7 @@ def answer_batch(
         }
     ids, mask = ids.to(device), mask.to(device)
     memory = model.model.memory_for(ids, **media) if media else None
-    out = model.generate(
+    out: torch.Tensor = model.generate(  # type: ignore[misc, assignment]
         ids, attention_mask=mask, memory=memory, max_new_tokens=max_new_tokens, do_sample=False,
         eos_token_id=[ID["</answer>"], ID["<|endoftext|>"], ID["<|user|>"]], pad_token_id=ID["<|pad|>"],
     )  # fmt: skip

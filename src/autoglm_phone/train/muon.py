@@ -56,12 +56,12 @@ class MuonAdam:
             update = orthogonalize(update)
             lr = cfg.muon_lr * scale
             factor = max(1.0, rows / cols) ** 0.5
-            params = [p for _, p in members]
+            params: list[Tensor] = [p for _, p in members]
             torch._foreach_mul_(params, 1 - lr * cfg.weight_decay)
             torch._foreach_add_(params, [u.to(params[0].dtype) for u in update.unbind(0)], alpha=-lr * factor)
         b1, b2 = cfg.betas
-        params = [p for _, p in self.adam]
-        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in params]
+        rest: list[Tensor] = [p for _, p in self.adam]
+        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in rest]
         first = [self.state[f"{name}.m"] for name, _ in self.adam]
         second = [self.state[f"{name}.v"] for name, _ in self.adam]
         torch._foreach_lerp_(first, grads, 1 - b1)
@@ -70,7 +70,7 @@ class MuonAdam:
         denom = torch._foreach_div(second, 1 - b2**self.steps)
         torch._foreach_sqrt_(denom)
         torch._foreach_add_(denom, 1e-8)
-        torch._foreach_addcdiv_(params, first, denom, value=-cfg.adam_lr * scale / (1 - b1**self.steps))
+        torch._foreach_addcdiv_(rest, first, denom, value=-cfg.adam_lr * scale / (1 - b1**self.steps))
 
     def state_dict(self) -> dict[str, Tensor]:
         return {**self.state, "steps": torch.tensor(self.steps)}

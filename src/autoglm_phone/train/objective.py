@@ -118,7 +118,7 @@ class Objective(nn.Module):
             mel = augment_mel(mel, counts) if augment else mel
             clips, keep, logits = core.audio(mel, counts)
             if batch.ctc is not None and batch.ctc_lengths is not None:
-                lengths = state_lengths(counts)
+                lengths = torch.as_tensor(state_lengths(counts))
                 losses["ctc"] = F.ctc_loss(
                     logits.float().log_softmax(-1).transpose(0, 1), batch.ctc, lengths, batch.ctc_lengths,
                     zero_infinity=True,
@@ -162,10 +162,12 @@ class Objective(nn.Module):
             seen = {"image": 0, "audio": 0}
             for (kind, index), place in zip(media, places, strict=True):
                 if kind == "image":
-                    assert images is not None and valid is not None  # internal: the batch holds this picture
+                    assert images is not None  # internal: the batch holds this picture
+                    assert valid is not None  # internal
                     states = images[index][valid[index]] + ordinals[seen[kind]]
                 else:
-                    assert clips is not None and keep is not None  # internal: the batch holds this clip
+                    assert clips is not None  # internal: the batch holds this clip
+                    assert keep is not None  # internal
                     states = clips[index][keep[index]] + ordinals[audio_base + seen[kind]]
                 seen[kind] = min(seen[kind] + 1, audio_base - 1)
                 pieces.append(states)

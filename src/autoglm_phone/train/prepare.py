@@ -34,7 +34,7 @@ def _texts(sample: Sample) -> Iterator[str]:
 def prepare(
     out: Path, *, text_samples: int = 4000, media_samples: int = 400, vocab_size: int = 8192, seed: int = WORLD_SEED
 ) -> dict[str, int]:
-    """Writes tokenizer.json, tokenizer_config.json, ctc_vocab.txt and glyph_vocab.json into `out`; returns their sizes."""
+    """Write the tokenizer's files, ctc_vocab.txt and glyph_vocab.json into `out`; return their sizes."""
     texts: list[str] = []
     spoken: Counter[str] = Counter()
     glyphs: Counter[str] = Counter()

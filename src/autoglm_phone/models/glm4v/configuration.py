@@ -123,17 +123,18 @@ def parse_shape(raw: Mapping[str, Any]) -> Glm4vShape:
     vision = raw.get("vision_config")
     if not isinstance(text, Mapping) or not isinstance(vision, Mapping):
         raise CheckpointError("config.json of a glm4v model needs the objects text_config and vision_config")
-    if "image_token_id" not in raw:
-        raise CheckpointError("config.json lacks image_token_id, which says where a prompt's pictures are")
     eos = next((c["eos_token_id"] for c in (raw, text) if c.get("eos_token_id") is not None), ())
-    shape = Glm4vShape(
-        text=_text(text),
-        vision=_vision(vision),
-        image_token_id=_integer(raw, "image_token_id"),
-        tie_word_embeddings=bool(raw.get("tie_word_embeddings") or text.get("tie_word_embeddings")),
-        eos_token_ids=tuple(eos) if isinstance(eos, (list, tuple)) else (int(eos),),
-        dtype=str(raw.get("dtype") or raw.get("torch_dtype") or text.get("dtype") or "bfloat16"),
-    )
+    try:
+        shape = Glm4vShape(
+            text=_text(text),
+            vision=_vision(vision),
+            image_token_id=_integer(raw, "image_token_id", least=0),
+            tie_word_embeddings=bool(raw.get("tie_word_embeddings") or text.get("tie_word_embeddings")),
+            eos_token_ids=tuple(map(int, eos)) if isinstance(eos, (list, tuple)) else (int(eos),),
+            dtype=str(raw.get("dtype") or raw.get("torch_dtype") or text.get("dtype") or "bfloat16"),
+        )
+    except (TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"config.json holds a field of a type that no glm4v config has: {error}") from error
     if shape.vision.out_hidden_size != shape.text.hidden_size:
         raise CheckpointError(
             f"vision out_hidden_size {shape.vision.out_hidden_size} must equal the text hidden_size "
@@ -148,7 +149,7 @@ def parse_shape(raw: Mapping[str, Any]) -> Glm4vShape:
 
 def _text(raw: Mapping[str, Any]) -> TextShape:
     hidden, heads = _integer(raw, "hidden_size"), _integer(raw, "num_attention_heads")
-    kv_heads = raw.get("num_key_value_heads") or heads
+    kv_heads = _integer(raw, "num_key_value_heads", default=heads)
     if hidden % heads or heads % kv_heads:
         raise CheckpointError(f"hidden_size {hidden}, {heads} heads and {kv_heads} KV heads do not divide evenly")
     if raw.get("head_dim") not in (None, hidden // heads):
@@ -179,7 +180,7 @@ def _text(raw: Mapping[str, Any]) -> TextShape:
         rope_theta=float(rope.get("rope_theta", raw.get("rope_theta", 10000.0))),
         rotary_dim=rotary,
         mrope_section=section,
-        max_position_embeddings=int(raw.get("max_position_embeddings", 32768)),
+        max_position_embeddings=_integer(raw, "max_position_embeddings", default=32768),
     )
 
 
@@ -188,25 +189,34 @@ def _vision(raw: Mapping[str, Any]) -> VisionShape:
     default = VisionShape()
     if raw.get("hidden_act", "silu") != "silu":
         raise CheckpointError(f"vision hidden_act {raw['hidden_act']!r} is unknown for glm4v; 'silu' is")
+    hidden = _integer(raw, "hidden_size", default=default.hidden_size)
+    heads_name = "num_heads" if "num_heads" in raw else "num_attention_heads"
+    heads = _integer(raw, heads_name, default=default.num_heads)
+    # Each head is turned by y and x in pairs, so its dims come in fours.
+    if hidden % heads or hidden // heads % 4:
+        raise CheckpointError(
+            f"vision hidden_size {hidden} and {heads} heads do not make heads of a multiple of 4 dims"
+        )
     return VisionShape(
-        depth=int(raw.get("depth", default.depth)),
-        hidden_size=int(raw.get("hidden_size", default.hidden_size)),
-        num_heads=int(raw.get("num_heads", raw.get("num_attention_heads", default.num_heads))),
-        out_hidden_size=int(raw.get("out_hidden_size", default.out_hidden_size)),
-        intermediate_size=int(raw.get("intermediate_size", default.intermediate_size)),
-        in_channels=int(raw.get("in_channels", default.in_channels)),
-        image_size=int(raw.get("image_size", default.image_size)),
-        patch_size=int(raw.get("patch_size", default.patch_size)),
-        temporal_patch_size=int(raw.get("temporal_patch_size", default.temporal_patch_size)),
-        merge_size=int(raw.get("spatial_merge_size", default.merge_size)),
+        depth=_integer(raw, "depth", default=default.depth),
+        hidden_size=hidden,
+        num_heads=heads,
+        out_hidden_size=_integer(raw, "out_hidden_size", default=default.out_hidden_size),
+        intermediate_size=_integer(raw, "intermediate_size", default=default.intermediate_size),
+        in_channels=_integer(raw, "in_channels", default=default.in_channels),
+        image_size=_integer(raw, "image_size", default=default.image_size),
+        patch_size=_integer(raw, "patch_size", default=default.patch_size),
+        temporal_patch_size=_integer(raw, "temporal_patch_size", default=default.temporal_patch_size),
+        merge_size=_integer(raw, "spatial_merge_size", default=default.merge_size),
         attention_bias=bool(raw.get("attention_bias", default.attention_bias)),
         rms_norm_eps=float(raw.get("rms_norm_eps", default.rms_norm_eps)),
         rope_theta=float(rope.get("rope_theta", default.rope_theta)),
     )
 
 
-def _integer(raw: Mapping[str, Any], name: str) -> int:
+def _integer(raw: Mapping[str, Any], name: str, *, default: int | None = None, least: int = 1) -> int:
     value = raw.get(name)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise CheckpointError(f"config.json: {name} must be an integer, not {value!r}")
+    value = default if value is None else value
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise CheckpointError(f"config.json: {name} must be an integer of at least {least}, not {value!r}")
     return value

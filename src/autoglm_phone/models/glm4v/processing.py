@@ -73,11 +73,26 @@ def load_image_config(folder: Path, overrides: Mapping[str, Any] | None = None) 
     for step in ("do_resize", "do_rescale", "do_normalize"):
         if raw.get(step, True) is not True:
             raise CheckpointError(f"{folder}: preprocessor {step} is off, which glm4v pictures need on")
-    if raw.get("resample", 3) not in _FILTERS:
-        raise CheckpointError(f"{folder}: preprocessor resample {raw['resample']!r} is unknown; 2 and 3 are built")
-    names = ("patch_size", "temporal_patch_size", "merge_size", "resample", "rescale_factor")
-    known: dict[str, Any] = {name: raw[name] for name in names if raw.get(name) is not None}
-    known |= {name: tuple(map(float, raw[name])) for name in ("image_mean", "image_std") if raw.get(name) is not None}
+    known: dict[str, Any] = {}
+    try:
+        for name in ("patch_size", "temporal_patch_size", "merge_size", "resample"):
+            if raw.get(name) is not None:
+                known[name] = int(raw[name])
+        for name in ("image_mean", "image_std"):
+            if raw.get(name) is not None:
+                known[name] = tuple(map(float, raw[name]))
+        if raw.get("rescale_factor") is not None:
+            known["rescale_factor"] = float(raw["rescale_factor"])
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder}: preprocessor field {name} is not what glm4v has: {error}") from error
+    if known.get("resample", 3) not in _FILTERS:
+        raise CheckpointError(f"{folder}: preprocessor resample {known['resample']} is unknown; 2 and 3 are built")
+    if not all(
+        known.get(name, 1) > 0 for name in ("patch_size", "temporal_patch_size", "merge_size", "rescale_factor")
+    ):
+        raise CheckpointError(f"{folder}: preprocessor sizes and rescale_factor must be above 0")
+    if any(len(known.get(name, "rgb")) != 3 for name in ("image_mean", "image_std")) or 0 in known.get("image_std", ()):
+        raise CheckpointError(f"{folder}: image_mean and image_std must have 3 values, image_std none of them 0")
     return _with_pixels(ImageConfig(**known), {**_bounds(raw), **_bounds(overrides or {}, strict=True)})
 
 

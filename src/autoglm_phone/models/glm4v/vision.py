@@ -5,7 +5,7 @@ are. Two tensors change their shape, not their content (weights.py does it): the
 Conv2d downsample are applied as plain matrix products, because patches already lie block by block.
 
     tower = VisionTower(config.vision)
-    tower.load_state_dict(tensors)
+    tower.load_state_dict(weights.tower_state(tensors))  # tensors on disk, `model.visual.` taken off
     states = tower.encode(item.data)       # one picture as the processor made it → [num_tokens, H]
     states = tower(pixels, grid_thw)       # pixels float [N, 1176], grid [images, 3] → [sum of num_tokens, H]
 

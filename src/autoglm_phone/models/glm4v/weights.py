@@ -11,7 +11,7 @@ matrices. Only safetensors are read: a pickle may run code.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def load_weights(
                 f"{list(expected[name])}"
             )
         found[name] = tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
-    _require(folder, set(expected) - set(found))
+    check_complete(folder, found, shape)
     return _split(found)
 
 
@@ -112,21 +112,39 @@ def _split(found: Mapping[str, Tensor]) -> Glm4vWeights:
     vision = {name.removeprefix(VISUAL): tensor for name, tensor in found.items() if name.startswith(VISUAL)}
     text = {name: tensor for name, tensor in found.items() if not name.startswith(VISUAL)}
     text.setdefault("lm_head.weight", text["model.embed_tokens.weight"])
-    vision["patch_embed.proj.weight"] = vision["patch_embed.proj.weight"].flatten(1)
+    return Glm4vWeights(text=text, vision=tower_state(vision))
+
+
+def tower_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What `VisionTower.load_state_dict` takes, from the tower's tensors on disk (`model.visual.` taken off)."""
+    state = dict(tensors)
+    state["patch_embed.proj.weight"] = state["patch_embed.proj.weight"].flatten(1)
     # [O, D, kh, kw] → [O, kh*kw*D]: the tower flattens a 2x2 block with its dims innermost.
-    vision["downsample.weight"] = vision["downsample.weight"].permute(0, 2, 3, 1).flatten(1).contiguous()
-    return Glm4vWeights(text=text, vision=vision)
+    state["downsample.weight"] = state["downsample.weight"].permute(0, 2, 3, 1).flatten(1).contiguous()
+    return state
 
 
-def _require(folder: Path, missing: set[str]) -> None:
-    if not missing:
-        return
-    names = sorted(map(disk_name, missing))
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    raise CheckpointError(
-        f"{folder}: {len(names)} tensors are missing: {', '.join(names[:_NAMES_SHOWN])}{more}; "
-        "the download is incomplete or config.json belongs to another model"
-    )
+def check_complete(folder: Path, names: Iterable[str], shape: Glm4vShape) -> None:
+    """Are all tensors there? Reads names only, so that the tower's absence shows before its first picture.
+
+    Args:
+        names: engine names of what the folder holds; a split MLP counts if both halves are there.
+
+    Raises:
+        CheckpointError: some are missing; it names the first few as they are called on disk.
+    """
+    present = set(names)
+    for name in list(present):
+        match = _SPLIT_MLP.fullmatch(name)
+        if match and match[2] == "gate" and f"{match[1]}up_proj.weight" in present:
+            present.add(f"{match[1]}gate_up_proj.weight")
+    missing = sorted(map(disk_name, set(expected_shapes(shape)) - present))
+    if missing:
+        more = f" and {len(missing) - _NAMES_SHOWN} more" if len(missing) > _NAMES_SHOWN else ""
+        raise CheckpointError(
+            f"{folder}: {len(missing)} tensors are missing: {', '.join(missing[:_NAMES_SHOWN])}{more}; "
+            "the download is incomplete or config.json belongs to another model"
+        )
 
 
 def shard_files(folder: Path) -> list[Path]:

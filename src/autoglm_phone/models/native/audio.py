@@ -101,7 +101,7 @@ class AudioTower(nn.Module):
         return states, valid, self.ctc_head(x)
 
     def transcript(self, logits: Tensor) -> str:
-        """Greedy CTC reading of one clip's logits [S, 1 + characters] (Graves et al. 2006): merge repeats, drop blanks."""
+        """Greedy CTC reading of one clip's logits [S, 1 + characters]: merge repeats, drop blanks (Graves 2006)."""
         path = torch.unique_consecutive(logits.argmax(-1)).tolist()
         return "".join(self.config.ctc_vocab[i - 1] for i in path if i)
 

@@ -148,13 +148,8 @@ class AutoGLMPhoneConfig(PretrainedConfig):
         self.vision_config = _sub(AutoGLMPhoneVisionConfig, vision_config)
         self.audio_config = _sub(AutoGLMPhoneAudioConfig, audio_config)
         self._check()
-        super().__init__(
-            tie_word_embeddings=tie_word_embeddings,
-            pad_token_id=pad_token_id,
-            eos_token_id=eos_token_id if eos_token_id is not None else [17, 0, 5, 7],
-            **kwargs,
-        )
-        # transformers drops unknown attributes of sub-classes into kwargs in some releases: keep these set.
+        super().__init__(**kwargs)
+        # The base class has defaults of its own for these, so they are set after it.
         self.tie_word_embeddings = tie_word_embeddings
         self.pad_token_id = pad_token_id
         self.eos_token_id = eos_token_id if eos_token_id is not None else [17, 0, 5, 7]

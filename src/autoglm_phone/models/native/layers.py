@@ -63,7 +63,7 @@ def rotary_tables(positions: Tensor, dim: int, theta: float) -> tuple[Tensor, Te
 
 
 def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate the first 2*R channels of x [..., D] in interleaved pairs (GPT-J style, as GLM does); cos, sin [..., R]."""
+    """Rotate the first 2*R channels of x [..., D] in interleaved pairs, as GPT-J and GLM do; cos, sin [..., R]."""
     width = 2 * cos.shape[-1]
     rotated, rest = x[..., :width], x[..., width:]
     even, odd = rotated[..., 0::2], rotated[..., 1::2]

@@ -28,7 +28,7 @@ def mel_filters(bins: int) -> np.ndarray:
 
 
 def log_mel(samples: np.ndarray, bins: int = 80) -> np.ndarray:
-    """float32 [T] at 16 kHz in [-1, 1] → float32 [bins, T // 160], roughly in [-1, 1]; silence floors 80 dB below the peak."""
+    """float32 [T] at 16 kHz in [-1, 1] → float32 [bins, T // 160], about -1…1, floored 80 dB below the peak."""
     samples = np.asarray(samples, dtype=np.float32)
     if samples.shape[0] < MIN_SAMPLES:
         samples = np.pad(samples, (0, MIN_SAMPLES - samples.shape[0]))

@@ -71,7 +71,7 @@ class Attention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Gated cross-attention (Flamingo, Alayrac et al. 2022): x + tanh(gate) * attention; the gate is zero at the start."""
+    """Gated cross-attention (Flamingo, Alayrac et al. 2022): x + tanh(gate) * attention, the gate zero at first."""
 
     def __init__(self, config: AutoGLMPhoneConfig):
         super().__init__()
@@ -306,13 +306,14 @@ class AutoGLMPhoneModel(AutoGLMPhonePreTrainedModel):
     def _mask(self, attention_mask: Tensor | None, slots: Tensor, keys: int, window: int | None) -> Tensor | None:
         """Boolean [B, 1, L, K], True = attend; None when plain causal attention is the same."""
         length = slots.shape[1]
-        narrow = window is not None and "sliding_attention" in self.config.layer_types
-        if attention_mask is None and not narrow and length == keys:
+        if "sliding_attention" not in self.config.layer_types:
+            window = None
+        if attention_mask is None and window is None and length == keys:
             return None
         key = torch.arange(keys, device=slots.device)[None, None, :]
         query = slots[:, :, None]
         mask = key <= query
-        if narrow:
+        if window is not None:
             mask = mask & ((key > query - window) | (key < self.config.attention_sinks))
         if attention_mask is not None:
             # A padded query row attends to itself alone: its output is unused but must be finite.
@@ -373,9 +374,17 @@ class AutoGLMPhoneForConditionalGeneration(AutoGLMPhonePreTrainedModel, Generati
         loss = None
         if labels is not None:
             loss = F.cross_entropy(logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
-        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values)
+        return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=past_key_values)  # type: ignore[arg-type]
 
-    def prepare_inputs_for_generation(
+    def _prepare_cache_for_generation(  # type: ignore[override]
+        self, generation_config: Any, model_kwargs: dict[str, Any], *_: Any
+    ) -> bool:
+        # transformers' own choice for sliding layers drops keys that our attention sinks still need.
+        if model_kwargs.get("past_key_values") is None:
+            model_kwargs["past_key_values"] = DynamicCache()
+        return False
+
+    def prepare_inputs_for_generation(  # type: ignore[override]
         self,
         input_ids: Tensor,
         past_key_values: DynamicCache | None = None,
@@ -395,9 +404,6 @@ class AutoGLMPhoneForConditionalGeneration(AutoGLMPhonePreTrainedModel, Generati
             "use_cache": True,
             "logits_to_keep": 1,
         }
-
-    def _update_model_kwargs_for_generation(self, outputs: Any, model_kwargs: dict[str, Any], **kwargs: Any) -> Any:
-        return super()._update_model_kwargs_for_generation(outputs, model_kwargs, **kwargs)
 
 
 AutoConfig.register("autoglm_phone", AutoGLMPhoneConfig, exist_ok=True)

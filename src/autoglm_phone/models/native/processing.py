@@ -31,7 +31,7 @@ class Processed:
 
 
 def patch_grid(height: int, width: int, max_patches: int, patch: int = 16) -> tuple[int, int]:
-    """(rows, columns) of patches for a picture: its aspect ratio kept, never enlarged beyond need, at most max_patches."""
+    """(rows, columns) of patches for a picture: aspect ratio kept, enlarged only if tiny, at most max_patches."""
     scale = min(1.0, math.sqrt(max_patches * patch * patch / (height * width)))
     if height * width < MIN_PATCHES * patch * patch:
         scale = math.sqrt(MIN_PATCHES * patch * patch / (height * width))

@@ -29,12 +29,17 @@ class Face:
 
 @dataclass(frozen=True)
 class Family:
-    """Regular and bold cuts that belong together. cjk: holds the Chinese characters."""
+    """Regular and bold cuts that belong together. cjk, latin: which characters it holds."""
 
     id: str
     regular: Face
     bold: Face
     cjk: bool
+
+    @property
+    def latin(self) -> bool:
+        # Droid's fallback font has no Latin letters and no digits.
+        return self.id != "droid"
 
 
 # id, regular file, bold file (the regular again where no bold exists), index in the collection (2 = simplified

@@ -22,22 +22,56 @@ from autoglm_phone.train.world.sample import Clip, Lang, Split, Turn
 
 _TRANSCRIBE: dict[Lang, tuple[str, ...]] = {
     "zh": (
-        TRANSCRIBE_PROMPT["zh"], TRANSCRIBE_PROMPT["zh"], "转写这段语音。", "这段录音说了什么?", "把语音转成文字", "请听写。", "语音里说的是什么?请原样写下来。", "请转录音频内容。", "听一听,写出原话。",
-        "帮我把录音转成文字。", "写下你听到的话。", "请逐字记录这段音频。",
+        TRANSCRIBE_PROMPT["zh"],
+        TRANSCRIBE_PROMPT["zh"],
+        "转写这段语音。",
+        "这段录音说了什么?",
+        "把语音转成文字",
+        "请听写。",
+        "语音里说的是什么?请原样写下来。",
+        "请转录音频内容。",
+        "听一听,写出原话。",
+        "帮我把录音转成文字。",
+        "写下你听到的话。",
+        "请逐字记录这段音频。",
     ),
     "en": (
-        TRANSCRIBE_PROMPT["en"], TRANSCRIBE_PROMPT["en"], "Transcribe this recording.", "What does the recording say?", "Write down what is said.", "Please transcribe the speech.",
-        "Convert this speech to text.", "What was said? Write it down word for word.", "Give me a transcript.", "Listen and write it down.", "Type out the audio for me.", "I need this clip in writing.",
+        TRANSCRIBE_PROMPT["en"],
+        TRANSCRIBE_PROMPT["en"],
+        "Transcribe this recording.",
+        "What does the recording say?",
+        "Write down what is said.",
+        "Please transcribe the speech.",
+        "Convert this speech to text.",
+        "What was said? Write it down word for word.",
+        "Give me a transcript.",
+        "Listen and write it down.",
+        "Type out the audio for me.",
+        "I need this clip in writing.",
     ),
-}  # fmt: skip
+}
 _OBEY: dict[Lang, tuple[str, ...]] = {
     "zh": ("请按语音里说的做。", "听录音并回答。", "请回答语音中的问题。", "回答这段语音。", "照录音说的做。"),
-    "en": ("Do what the recording says.", "Listen and answer.", "Please answer the question in the audio.", "Reply to this voice message.", "Follow the spoken request."),
-}  # fmt: skip
+    "en": (
+        "Do what the recording says.",
+        "Listen and answer.",
+        "Please answer the question in the audio.",
+        "Reply to this voice message.",
+        "Follow the spoken request.",
+    ),
+}
 # Text categories whose questions can be asked aloud, with their share. Those with steps think about what they heard.
 _SPOKEN = {
-    "identity": 0.12, "help": 0.08, "smalltalk": 0.14, "oos": 0.16, "arith": 0.16, "datetime": 0.08, "units": 0.08, "price": 0.06, "translate": 0.12,
-}  # fmt: skip
+    "identity": 0.12,
+    "help": 0.08,
+    "smalltalk": 0.14,
+    "oos": 0.16,
+    "arith": 0.16,
+    "datetime": 0.08,
+    "units": 0.08,
+    "price": 0.06,
+    "translate": 0.12,
+}
 _THOUGHTFUL = frozenset({"arith", "datetime", "units", "price", "translate"})
 _LIMIT: dict[Lang, int] = {"zh": 60, "en": 150}  # characters of a spoken question: about 15 s
 _SAYABLE = re.compile(r"[\w\s.,:;'’?!，。？！：；、（）()°%$¥+\-−×÷*/=~…\"“”‘’「」《》—–·&]+")
@@ -50,6 +84,19 @@ def clip_of(rng: random.Random, text: str, split: Split, lang: Lang | None = Non
     speaker = voices.draw(rng, split, lang)
     samples = voices.record(rng, spoken(text, lang), speaker, split)
     return Clip(samples, bare(text, lang), lang, speaker.id)
+
+
+def sayable(text: str, lang: Lang) -> str | None:
+    """The canonical form of a typed question, or None if it is too long or holds what nobody says aloud."""
+    text = _TYPED.sub(" ", text).strip()
+    if not text or "\n" in text or not _SAYABLE.fullmatch(text) or len(text) > _LIMIT[lang]:
+        return None
+    return canonical(text, lang)
+
+
+def heard(text: str, lang: Lang, reasoning: str = "") -> str:
+    """A thought that starts with the words of the recording: hearing and working out are two steps."""
+    return f"{'听到' if lang == 'zh' else 'Heard'}: {text}\n{reasoning}".strip()
 
 
 def around(rng: random.Random, text: str, markers: str = "<audio>") -> str:
@@ -67,12 +114,8 @@ def spoken_question(
     users = [turn for turn in draft.turns if turn.role == "user"]
     if len(users) != 1 or draft.turns[-2].role != "user" or (lang and draft.lang != lang):
         return None
-    text = _TYPED.sub(" ", users[0].text).strip()
-    if "\n" in text or not _SAYABLE.fullmatch(text) or len(text) > _LIMIT[draft.lang]:
-        return None
-    if isinstance(draft, registry.Draft):
-        return draft, canonical(text, draft.lang)
-    return None
+    text = sayable(users[0].text, draft.lang)
+    return (draft, text) if text is not None and isinstance(draft, Draft) else None
 
 
 def _content(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
@@ -133,8 +176,7 @@ def _spoken_task(rng: random.Random, split: Split, unseen: bool) -> Draft:
         clip = clip_of(rng, text, split, draft.lang)
         answer = draft.turns[-1]
         if name in _THOUGHTFUL:
-            heard = f"{'听到' if draft.lang == 'zh' else 'Heard'}: {text}"
-            answer = replace(answer, reasoning=f"{heard}\n{answer.reasoning}".strip())
+            answer = replace(answer, reasoning=heard(text, draft.lang, answer.reasoning))
         turns = (*draft.turns[:-2], Turn("user", around(rng, hint)), answer)
         return replace(draft, turns=turns, clips=(clip,), difficulty=min(4, draft.difficulty + 1), alternatives=())
     raise ConfigError(f"no question that can be said aloud in 200 draws for split {split!r}")

@@ -11,29 +11,103 @@ import re
 
 from autoglm_phone.train.world.sample import Lang
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _ORDINALS = {1: "first", 2: "second", 3: "third", 5: "fifth", 8: "eighth", 9: "ninth", 12: "twelfth"}
 _DIGITS = "零一二三四五六七八九"
-_MONTHS = "January February March April May June July August September October November December".split()
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 _MONTH = "|".join(_MONTHS)
 # After these a quantity of two is 两, not 二.
-_COUNTED = "个|点|杯|张|只|条|本|件|天|小时|分钟|位|家|部|次|种|瓶|块|元|份|把|辆|岁|周|盒|袋|斤|公斤|公里|米|台|棵|双|篇|层楼|页|千|万|亿"
+_COUNTED = (
+    "个|点|杯|张|只|条|本|件|天|小时|分钟|位|家|部|次|种|瓶|块|元|份|把|辆|岁|周|盒|袋|斤|公斤|公里|米|台|棵|双|"
+    "篇|层楼|页|千|万|亿"
+)
 _UNITS_EN = {
-    "km/h": "kilometers per hour", "km": "kilometers", "kg": "kilograms", "cm": "centimeters", "mm": "millimeters",
-    "ml": "milliliters", "GB": "gigabytes", "MB": "megabytes", "m": "meters", "g": "grams", "h": "hours",
-    "min": "minutes", "°C": "degrees Celsius", "°F": "degrees Fahrenheit", "%": "percent", "L": "liters",
-}  # fmt: skip
+    "km/h": "kilometers per hour",
+    "km": "kilometers",
+    "kg": "kilograms",
+    "cm": "centimeters",
+    "mm": "millimeters",
+    "ml": "milliliters",
+    "GB": "gigabytes",
+    "MB": "megabytes",
+    "m": "meters",
+    "g": "grams",
+    "h": "hours",
+    "min": "minutes",
+    "°C": "degrees Celsius",
+    "°F": "degrees Fahrenheit",
+    "%": "percent",
+    "L": "liters",
+}
 _UNITS_ZH = {
-    "km/h": "公里每小时", "km": "公里", "kg": "公斤", "cm": "厘米", "mm": "毫米", "ml": "毫升", "m": "米", "g": "克", "L": "升",
-    "°C": "摄氏度", "℃": "摄氏度", "°F": "华氏度",
-}  # fmt: skip
-_SIGNS_EN = {"+": "plus", "-": "minus", "−": "minus", "×": "times", "*": "times", "÷": "divided by", "/": "divided by", "=": "equals"}  # fmt: skip
-_SIGNS_ZH = {"+": "加", "-": "减", "−": "减", "×": "乘以", "*": "乘以", "÷": "除以", "/": "除以", "=": "等于"}
-_SIGN = re.compile(r"(?<=[\d)])\s*([+\-−×*÷/=])\s*(?=[\d(?？])")
+    "km/h": "公里每小时",
+    "km": "公里",
+    "kg": "公斤",
+    "cm": "厘米",
+    "mm": "毫米",
+    "ml": "毫升",
+    "m": "米",
+    "g": "克",
+    "L": "升",
+    "°C": "摄氏度",
+    "℃": "摄氏度",
+    "°F": "华氏度",
+}
+_SIGNS_EN = {"+": "plus", "-": "minus", "−": "minus", "×": "times", "*": "times", "÷": "divided by", "/": "divided by"}
+_SIGNS_ZH = {"+": "加", "-": "减", "−": "减", "×": "乘以", "*": "乘以", "÷": "除以", "/": "除以"}
+# Characters that espeak reads wrongly in these words, replaced (for the voice only) by ones of the right sound.
+_RESPELL_ZH = {
+    "东莞": "东馆",
+    "哥哥": "歌歌",
+    "弹": "谈",
+    "便宜": "骈仪",
+    "贾": "甲",
+    "调": "条",
+    "还信用卡": "环信用卡",
+    "还书": "环书",
+    "曾": "增",
+    "第一": "第医",
+    "相册": "像册",
+    "倒计时": "到计时",
+}
+_SIGN = re.compile(r"(?<=[\dA-Z])\s*([+\-−×*÷/])\s*(?=\d)")
+_NEGATIVE = re.compile(r"(?<![\w.])[-−](?=\d)")
+_EQUALS = re.compile(r"\s*=\s*([?？]+\s*$|(?:[?？]+(?=\s*\w)))?")
 
 
 def english_number(n: int) -> str:
@@ -96,7 +170,7 @@ def _number(match: re.Match[str], lang: Lang) -> str:
         century, year = divmod(int(whole), 100)
         if year == 0:
             return "two thousand" if century == 20 else "nineteen hundred"
-        return f"{_ONES[century]} {'oh ' if year < 10 else ''}{english_number(year)}"
+        return f"{english_number(century)} {'oh ' if year < 10 else ''}{english_number(year)}"
     return english_number(int(whole)) + (f" point {_digit_by_digit(fraction, lang)}" if fraction else "")
 
 
@@ -112,6 +186,7 @@ def canonical(text: str, lang: Lang) -> str:
     """The written form of transcripts: arithmetic signs, units and money in words, numbers in digits."""
     text = re.sub(r"\s+", " ", text.replace("　", " ")).strip()
     text = re.sub(r"[“”\"「」『』《》*_`#]", "", text)
+    text = re.sub(r"(?<!\w)[‘']|[’'](?!\w)", "", text)  # quotes, not apostrophes
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
     signs, units = (_SIGNS_EN, _UNITS_EN) if lang == "en" else (_SIGNS_ZH, _UNITS_ZH)
     unit_pattern = r"(?<=\d)\s*(" + "|".join(re.escape(u) for u in units) + r")(?![A-Za-z])"
@@ -121,32 +196,45 @@ def canonical(text: str, lang: Lang) -> str:
         text = re.sub(r"\b(\d{4})-(\d{2})-(\d{2})\b", lambda m: f"{_MONTHS[int(m[2]) - 1]} {int(m[3])} {m[1]}", text)
         text = re.sub(unit_pattern, lambda m: " " + units[m[1]], text)
         text = _SIGN.sub(lambda m: f" {signs[m[1]]} ", text)
+        text = _NEGATIVE.sub("minus ", text)
+        text = _EQUALS.sub(lambda m: " equals what " if m[1] else " equals ", text)
+        text = re.sub(r"\b0(\d:\d\d)", r"\1", text)
         text = re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", text) if re.search(rf"({_MONTH}) \d", text) else text
         return re.sub(r"\s+", " ", text).strip()
     text = re.sub(r"\$(\d+(?:\.\d+)?)", r"\1美元", text)
     text = re.sub(r"[¥￥](\d+(?:\.\d+)?)", r"\1元", text)
     text = re.sub(r"(\d{4})-(\d{2})-(\d{2})", lambda m: f"{m[1]}年{int(m[2])}月{int(m[3])}日", text)
-    text = re.sub(
-        r"(\d{1,2})[::](\d{2})", lambda m: f"{int(m[1])}点" + (f"{int(m[2])}分" if int(m[2]) else ""), text
-    )
+    text = re.sub(r"(\d{1,2})[::](\d{2})", lambda m: f"{int(m[1])}点" + (f"{int(m[2])}分" if int(m[2]) else ""), text)
     text = re.sub(r"(\d+(?:\.\d+)?)\s*%", r"百分之\1", text)
     text = re.sub(unit_pattern, lambda m: units[m[1]], text)
     text = _SIGN.sub(lambda m: signs[m[1]], text)
+    text = _NEGATIVE.sub("负", text)
+    text = _EQUALS.sub(lambda m: "等于多少" if m[1] else "等于", text)
     text = re.sub(r"(?<=[\u4e00-\u9fff]) (?=\d)|(?<=\d) (?=[\u4e00-\u9fff])", "", text)
     return text.replace(",", "，").replace("?", "？").replace("!", "！")
+
+
+def respell(text: str) -> str:
+    """Chinese text as espeak has to see it to say it rightly."""
+    for wrong, right in _RESPELL_ZH.items():
+        text = text.replace(wrong, right)
+    return text
 
 
 def spoken(text: str, lang: Lang) -> str:
     """The words for a `canonical` text, digits written out; punctuation stays (it makes the pauses)."""
     if lang == "en":
         text = re.sub(r"\b(\d{1,2}):(\d{2})(\s?[AaPp]\.?[Mm]\b\.?)?", _english_clock, text)
-        text = re.sub(r"\b(\d{1,2})\s?([AaPp])\.?[Mm]\b", lambda m: f"{english_number(int(m[1]))} {m[2].lower()} m", text)
+        text = re.sub(
+            r"\b(\d{1,2})\s?([AaPp])\.?[Mm]\b", lambda m: f"{english_number(int(m[1]))} {m[2].lower()} m", text
+        )
         text = re.sub(rf"\b({_MONTH}) (\d{{1,2}})\b", lambda m: f"{m[1]} {english_ordinal(int(m[2]))}", text)
         text = re.sub(r"\b(\d{1,2})(?:st|nd|rd|th)\b", lambda m: english_ordinal(int(m[1])), text)
     else:
         text = re.sub(r"(\d{4})(?=年)", lambda m: _digit_by_digit(m[1], lang), text)
         text = re.sub(rf"(?<![\d.第])2(?={_COUNTED})", "两", text)
-    return re.sub(r"\d[\d,]*\.\d+|\d+", lambda m: _number(m, lang), text)
+    text = re.sub(r"\d[\d,]*\.\d+|\d+", lambda m: _number(m, lang), text)
+    return respell(text) if lang == "zh" else text
 
 
 def bare(text: str, lang: Lang) -> str:

@@ -24,18 +24,24 @@ ACCENTS: dict[Split, tuple[str, ...]] = {
     "val": ("en-us", "en"),
     "test": ("en-us", "en-us", "en", "en", "en-029", "en-us-nyc", "en-gb-x-gbclan"),
 }
+_TRAIN_VARIANTS = """
+    m1 m2 m3 m4 m5 m7 f1 f2 f3 f5 klatt klatt2 klatt3 klatt5 klatt6 croak whisper Annie Andrea anika linda steph steph2
+    Alicia aunty grandma john david paul ed edward quincy adam robert Reed Gene Mike Michael max zac travis ian caleb
+    benjamin antonio pablo pedro Mario Marco norbert sandro rob marcelo Hugo Diogo Denis Jacky Alex iven iven2 iven4
+    kaukovalta RicishayMax RicishayMax3 Nguyen michel announcer mike2
+"""
+_TEST_VARIANTS = "m8 belinda klatt4 edward2 grandpa victor boris miguel shelby gustave Gene2 Andy iven3 Storm"
 VARIANTS: dict[Split, tuple[str, ...]] = {
-    "train": tuple(
-        " m1 m2 m3 m4 m5 m7 f1 f2 f3 f5 klatt klatt2 klatt3 klatt5 klatt6 croak whisper Annie Andrea anika linda steph"
-        " steph2 Alicia aunty grandma john david paul ed edward quincy adam robert Reed Gene Mike Michael max zac travis"
-        " ian caleb benjamin antonio pablo pedro Mario Marco norbert sandro rob marcelo Hugo Diogo Denis Jacky Alex"
-        " iven iven2 iven4 kaukovalta RicishayMax RicishayMax3 Nguyen michel announcer mike2".split(" ")
-    ),
+    "train": ("", *_TRAIN_VARIANTS.split()),  # "": the language's own voice
     "val": ("m6", "f4", "Lee", "steph3", "Henrique"),
-    "test": tuple("m8 belinda klatt4 edward2 grandpa victor boris miguel shelby gustave Gene2 Andy iven3 Storm".split()),
+    "test": tuple(_TEST_VARIANTS.split()),
 }
-FLITE: dict[Split, tuple[str, ...]] = {"train": ("kal16", "kal", "rms", "slt"), "val": ("kal16",), "test": ("awb", "kal16")}
-BABBLERS = 16  # distinct stretches of background speech
+FLITE: dict[Split, tuple[str, ...]] = {
+    "train": ("kal16", "kal", "rms", "slt"),
+    "val": ("kal16",),
+    "test": ("awb", "kal16"),
+}
+BABBLERS = 10  # distinct stretches of background speech, each 0.2 s to make once per process
 
 
 @dataclass(frozen=True)

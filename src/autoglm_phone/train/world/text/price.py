@@ -13,7 +13,7 @@ from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Lang, Split, Turn
 from autoglm_phone.train.world.text.grammar import say, vary
 from autoglm_phone.train.world.text.reply import MAX_REASONING, reply
-from autoglm_phone.train.world.text.steps import NotWritable, parse, show, work_out
+from autoglm_phone.train.world.text.steps import NotWritable, parse, places, show, work_out
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _price(rng: random.Random, low: int, high: int, cents: bool) -> Decimal:
 
 def _draw(rng: random.Random, deal: Deal) -> dict[str, Decimal]:
     cents = rng.random() < (0.35 if deal.level < 4 and "/" not in deal.formula else 0.0)
-    top = 300 if deal.level <= 2 else 99
+    top = rng.choice((20, 60, 99, 300 if deal.level <= 2 else 99))
     values: dict[str, Decimal] = {}
     for letter in "pqrsmnkdt":
         if letter not in deal.formula:
@@ -123,14 +123,14 @@ def _deal(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
             continue
         if value <= 0 or len("\n".join(lines)) > MAX_REASONING:
             continue
-        value = _money(value)
-        if value is None:
+        amount = _money(value)
+        if amount is None:
             continue
         if "d" in values and lang == "en":
             first = f"100-{100 - int(values['d']) * 10}={int(values['d'])}0"
             lines = [first, *lines]
         question = vary(rng, _question(rng, deal, values, lang, split), lang)
-        text = show(value)
+        text = show(amount)
         answer = f"答案是 {text} 元。" if lang == "zh" else f"The answer is ${text}."
         turns = (Turn("user", question), reply(lang, answer, "\n".join(lines)))
         return Draft(lang, level, turns, {"kind": "number", "value": text})
@@ -138,9 +138,10 @@ def _deal(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
 
 
 def _money(value: Decimal) -> Decimal | None:
-    """As it stands at the end of the calculation; more than two places is not money."""
-    places = -int(value.as_tuple().exponent)
-    return value if places <= 2 else None
+    """Whole, or with two places; more is not money."""
+    if places(value) > 2:
+        return None
+    return Decimal(int(value)) if value == int(value) else value.quantize(Decimal("0.01"))
 
 
 def _cheaper(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
@@ -165,7 +166,7 @@ def _cheaper(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draf
         if lang == "zh":
             answer, must, wrong = f"{zh_name[winner]}更便宜,每{unit} {min(p, q)} 元。", [zh_name[winner]], [zh_name[1 - winner]]
         else:
-            answer, must, wrong = f"{en_name[winner].capitalize()} is cheaper, at ${min(p, q)} each.", [en_name[winner]], [en_name[1 - winner]]
+            answer, must, wrong = f"{en_name[winner].replace('s', 'S')} is cheaper, at ${min(p, q)} each.", [en_name[winner]], [en_name[1 - winner]]
         truth = {"kind": "contains", "must": must, "must_not": wrong}
         return Draft(lang, 3, (Turn("user", vary(rng, question, lang)), reply(lang, answer, "\n".join(lines))), truth)
     raise ConfigError(f"price: no offers for split {split!r}")

@@ -118,7 +118,7 @@ def _times_digit(lines: list[str], a: Decimal, digit: int) -> Decimal:
 
 
 def multiply(lines: list[str], a: Decimal, b: Decimal) -> Decimal:
-    if places(b) or (not places(a) and len(show(b)) > len(show(a))):
+    if places(b) or a in (10, 100, 1000) or (not places(a) and b not in (10, 100, 1000) and len(show(b)) > len(show(a))):
         a, b = b, a
     if places(b):
         raise NotWritable

@@ -23,7 +23,7 @@ Point = tuple[float, float]
 
 # Characters below this and these few marks come from the Latin family; everything else from the Chinese one.
 _LATIN_END = 0x250
-_LATIN_MARKS = frozenset("–—…•€₤™−")
+_LATIN_MARKS = frozenset("–—•€™−‘’“”…")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Typeset:
 def pick_typeset(rng: random.Random, lang: Lang, unseen: bool, screens_only: bool = True) -> Typeset:
     """Fonts of a picture; for unseen test samples those that training never sees. Chinese phones often use one font."""
     cjk = rng.choice(families(True, unseen, screens_only))
-    one_font = lang == "zh" and rng.random() < 0.35
+    one_font = lang == "zh" and rng.random() < 0.35 and cjk.latin
     latin = cjk if one_font else rng.choice(families(False, unseen))
     return Typeset(latin, cjk, "awesome" if rng.random() < 0.22 else "material")
 
@@ -220,9 +220,12 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def make_canvas(
-    rng: random.Random, width: float, height: float, scale: float, background: Color, typeset: Typeset
+    rng: random.Random, width: float, height: float, scale: float, background: Color, typeset: Typeset, smooth: int = 1
 ) -> Canvas:
-    """A canvas of either library: Skia two times in three where it is installed, else Pillow."""
+    """A canvas of either library: Skia two times in three where it is installed, else Pillow.
+
+    smooth: factor by which Pillow's scale is raised, for callers that reduce the picture to get smooth edges.
+    """
     use_skia = rng.random() < 0.67  # drawn in any case, so that a missing library does not shift the random stream
     if use_skia:
         try:
@@ -234,4 +237,4 @@ def make_canvas(
             return SkiaCanvas(width, height, scale, background, typeset, hinted)
     from autoglm_phone.train.world.visual.canvas_pillow import PillowCanvas
 
-    return PillowCanvas(width, height, scale, background, typeset)
+    return PillowCanvas(width, height, scale * smooth, background, typeset)

@@ -139,8 +139,10 @@ def _round_mask(size: tuple[int, int], radius: int) -> Image.Image:
     disc = _corner(radius)
     draw = ImageDraw.Draw(mask)
     w, h = size
-    draw.rectangle((radius, 0, w - radius - 1, h), fill=255)
-    draw.rectangle((0, radius, w, h - radius - 1), fill=255)
+    if w > 2 * radius:
+        draw.rectangle((radius, 0, w - radius - 1, h), fill=255)
+    if h > 2 * radius:
+        draw.rectangle((0, radius, w, h - radius - 1), fill=255)
     for mx, px in ((0, 0), (radius, w - radius)):
         for my, py in ((0, 0), (radius, h - radius)):
             mask.paste(disc.crop((mx, my, mx + radius, my + radius)), (px, py))

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 import skia
+from PIL import Image
 
 from autoglm_phone.errors import ConfigError
 from autoglm_phone.train.world.assets import Face
@@ -117,7 +118,8 @@ class SkiaCanvas(Canvas):
         self._canvas.restore()
 
     def pixels(self) -> np.ndarray:
-        return np.ascontiguousarray(self._buffer[:, :, :3])
+        # Pillow drops the fourth channel several times faster than a strided numpy copy.
+        return np.array(Image.fromarray(self._buffer).convert("RGB"))
 
     def _advances(self, face: Face, size: float, text: str) -> list[float]:
         return [_em_width(face, char) * size for char in text]

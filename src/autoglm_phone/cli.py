@@ -1,0 +1,200 @@
+"""The command line. Starts quickly: everything heavy is imported inside the command that needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autoglm_phone import __version__
+from autoglm_phone.errors import AutoGLMError, ConfigError, NotBuiltError
+
+app = typer.Typer(
+    name="autoglm-phone",
+    help="A multimodal GLM on a dynamic computation graph, behind an OpenAI-compatible server.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+model_app = typer.Typer(help="Look at models.", no_args_is_help=True)
+app.add_typer(model_app, name="model")
+
+# Command groups that live with their part; they are imported only when they are called.
+LAZY_GROUPS = {
+    "train": ("autoglm_phone.train.cli", "app"),
+    "eval": ("autoglm_phone.train.cli", "eval_app"),
+    "bench": ("autoglm_phone.bench.cli", "app"),
+}
+_EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+@app.command(context_settings=_EXTRA)
+def serve(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Option(help="Model folder, or 'mini' for the bundled model.")] = "mini",
+    served_model_name: Annotated[list[str] | None, typer.Option(help="Name that clients use; repeatable.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "0.0.0.0",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 (half).")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    quantization: Annotated[str | None, typer.Option(help="Weight format (not built yet).")] = None,
+    quantized: Annotated[bool, typer.Option("--quantized", help="Serve the quantized model (not built yet).")] = False,
+    tensor_parallel_size: Annotated[int, typer.Option(help="GPUs to spread the model over (1 for now).")] = 1,
+    max_model_len: Annotated[int | None, typer.Option(help="Context in tokens; default: the model's own.")] = None,
+    max_num_seqs: Annotated[
+        int, typer.Option("--max-num-seqs", "--max-batch-size", help="Sequences that run at once.")
+    ] = 32,
+    dynamic_batching: Annotated[bool, typer.Option(help="Admit new requests while others run.")] = True,
+    enable_prefix_caching: Annotated[bool, typer.Option(help="Reuse the KV pages of equal prompt beginnings.")] = True,
+    gpu_memory_utilization: Annotated[float, typer.Option(help="Share of the GPU's memory to use.")] = 0.9,
+    kv_cache_memory: Annotated[int | None, typer.Option(help="Bytes for the KV cache; default: by device.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default: all physical cores.")] = None,
+    limit_mm_per_prompt: Annotated[str | None, typer.Option(help="Media a request, e.g. '{\"image\": 10}'.")] = None,
+    mm_processor_kwargs: Annotated[str | None, typer.Option(help="JSON, e.g. '{\"max_pixels\": 5000000}'.")] = None,
+    allowed_media_domains: Annotated[
+        list[str] | None, typer.Option(help="Host from which media may be fetched by URL; repeatable. Default: none.")
+    ] = None,
+    max_audio_seconds: Annotated[float, typer.Option(help="Longest recording to transcribe.")] = 600.0,
+    max_pending: Annotated[int, typer.Option(help="Sequences inside the server, running and waiting.")] = 256,
+    api_key: Annotated[list[str] | None, typer.Option(help="Key that clients must send; repeatable.")] = None,
+    api_key_file: Annotated[Path | None, typer.Option(help="File with one key a line.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of requests that bring none.")] = 0,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning, error.")] = "info",
+) -> None:
+    """Serve a model behind the OpenAI API."""
+    from autoglm_phone.api import config as c
+
+    _refuse_unknown(ctx.args, c.NOT_BUILT)
+    if log_level.lower() not in ("debug", "info", "warning", "error", "critical"):
+        raise ConfigError(f"--log-level {log_level!r} is unknown; use debug, info, warning or error")
+    config = c.ServeConfig(
+        model=model,
+        served_model_names=tuple(served_model_name or ()),
+        host=host,
+        port=port,
+        api_keys=c.read_keys(api_key or (), api_key_file, os.environ.get("AUTOGLM_PHONE_API_KEY")),
+        log_level=log_level.lower(),
+        dtype=dtype,
+        quantization=quantization,
+        quantized=quantized,
+        device=device,
+        tensor_parallel_size=tensor_parallel_size,
+        max_model_len=max_model_len,
+        max_num_seqs=max_num_seqs,
+        dynamic_batching=dynamic_batching,
+        enable_prefix_caching=enable_prefix_caching,
+        gpu_memory_utilization=gpu_memory_utilization,
+        kv_cache_memory=kv_cache_memory,
+        threads=threads,
+        seed=seed,
+        limit_mm_per_prompt=c.read_limits(limit_mm_per_prompt),
+        mm_processor_kwargs=c.read_processor_kwargs(mm_processor_kwargs),
+        allowed_media_domains=tuple(allowed_media_domains or ()),
+        max_audio_seconds=max_audio_seconds,
+        max_pending=max_pending,
+    )
+    from autoglm_phone.api.serve import serve as run
+
+    run(config)
+
+
+@app.command()
+def chat(
+    text: Annotated[list[str] | None, typer.Argument(help="What to say; without it a dialogue starts.")] = None,
+    model: Annotated[str, typer.Option(help="Model folder, or 'mini'.")] = "mini",
+    url: Annotated[str | None, typer.Option(help="A running server's address, instead of a local model.")] = None,
+    api_key: Annotated[str, typer.Option(help="Key for --url.")] = "EMPTY",
+    image: Annotated[list[Path] | None, typer.Option(help="Picture for the first message; repeatable.")] = None,
+    audio: Annotated[list[Path] | None, typer.Option(help="Recording for the first message; repeatable.")] = None,
+    system: Annotated[str | None, typer.Option(help="System message.")] = None,
+    thinking: Annotated[bool, typer.Option(help="Let the model think first.")] = True,
+    max_tokens: Annotated[int, typer.Option(help="Longest answer in tokens.")] = 512,
+    temperature: Annotated[float, typer.Option(help="0: always the most likely word.")] = 0.0,
+) -> None:
+    """Talk to a model in the terminal."""
+    from autoglm_phone.chat.terminal import Settings, run
+
+    settings = Settings(
+        model=model,
+        url=url,
+        api_key=api_key,
+        images=tuple(image or ()),
+        audios=tuple(audio or ()),
+        system=system,
+        thinking=thinking,
+        max_tokens=max_tokens,
+        temperature=temperature,
+    )
+    run(settings, " ".join(text) if text else None)
+
+
+@model_app.command("info")
+def model_info(
+    preset: Annotated[str, typer.Option(help="mini, pro or 9b.")] = "mini",
+) -> None:
+    """The parameter table of a preset (nothing is allocated)."""
+    from autoglm_phone.models import info
+
+    _print_table(info.preset_table(preset), preset)
+
+
+@app.command()
+def version() -> None:
+    """The package's version."""
+    typer.echo(__version__)
+
+
+def _print_table(rows: list, name: str) -> None:  # type: ignore[type-arg]
+    total = sum(r.parameters for r in rows)
+    width = max(len(r.part) for r in rows)
+    typer.echo(f"{name}: {total:,} parameters ({total / 1e9:.3f} B)")
+    for row in rows:
+        typer.echo(f"  {row.part:<{width}}  {row.parameters:>14,}  {100 * row.parameters / total:5.1f} %")
+
+
+def _refuse_unknown(args: list[str], not_built: dict[str, str]) -> None:
+    """Flags that typer does not know: those of later releases get their own message."""
+    for arg in args:
+        name = arg.split("=", 1)[0]
+        plain = name.removeprefix("--").removeprefix("no-").replace("-", "_")
+        for known, part in not_built.items():
+            if plain in (known, known.removeprefix("enable_")):
+                raise NotBuiltError(f"{name} is not available yet: {part} comes with a later release")
+        if arg.startswith("-"):
+            raise ConfigError(f"unknown flag {name}; see autoglm-phone serve --help")
+        raise ConfigError(f"unexpected argument {arg!r}; pass a model folder as --model {arg}")
+
+
+def _run_lazy(group: str, args: list[str]) -> None:
+    module, attribute = LAZY_GROUPS[group]
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as exc:
+        missing = getattr(exc, "name", None)
+        hint = f"; install its packages: pip install 'autoglm-phone[{'train' if group != 'bench' else 'bench'}]'"
+        own = not missing or missing.startswith("autoglm_phone")
+        raise ConfigError(f"'{group}' is not available here{'' if own else f' (no module {missing})' + hint}") from exc
+    typer.main.get_command(found)(args=args, prog_name=f"autoglm-phone {group}", standalone_mode=True)
+
+
+def main() -> None:
+    """Entry point: an error is one line on stderr and exit code 2."""
+    try:
+        if len(sys.argv) > 1 and sys.argv[1] in LAZY_GROUPS:
+            _run_lazy(sys.argv[1], sys.argv[2:])
+        else:
+            app()
+    except AutoGLMError as exc:
+        print(f"autoglm-phone: error: {' '.join(exc.message.split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Model folder + configuration → runner: device, dtype, weights, and as many KV pages as the memory budget holds."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from pathlib import Path
+
+import torch
+
+from autoglm_phone.backends.torch_backend import TorchBackend
+from autoglm_phone.config import DTYPES, MIB, EngineConfig
+from autoglm_phone.errors import CheckpointError, ConfigError
+from autoglm_phone.models.glm4v.configuration import read_json
+from autoglm_phone.models.glm4v.weights import check_complete, engine_name
+from autoglm_phone.runner.checkpoint import Checkpoint
+from autoglm_phone.runner.cross_memory import CrossMemoryBuilder
+from autoglm_phone.runner.decoder import Decoder
+from autoglm_phone.runner.model_runner import ModelRunner
+from autoglm_phone.runner.spec import DecoderSpec, read_spec
+from autoglm_phone.runner.towers import Glm4vTowers, NativeTowers, Towers
+from autoglm_phone.runner.weights import load_decoder
+
+logger = logging.getLogger(__name__)
+
+CPU_KV_MEMORY = 256 * MIB  # the mini model in float32: 10,922 tokens of 24 KiB
+
+
+def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
+    """Build everything that computes.
+
+    Raises:
+        CheckpointError: the folder can't be loaded. ConfigError: the configuration does not fit model or machine.
+    """
+    start = time.perf_counter()
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    if not folder.is_dir():
+        raise CheckpointError(f"model folder {folder} does not exist", param="model")
+    if (read_json(folder / "config.json").get("quantization_config") or {}).get("quant_method"):
+        raise CheckpointError(f"{folder} holds quantized weights, which are not read yet; use a plain checkpoint")
+    spec = read_spec(folder)
+    device, dtype = _device(config), _dtype(config)
+    backend = TorchBackend(
+        device,
+        dtype,
+        eps=spec.eps,
+        head_dim=spec.head_dim,
+        rotary_dim=spec.rotary_dim,
+        theta=spec.rope_theta,
+        mrope_section=spec.mrope_section,
+    )
+    checkpoint = Checkpoint(folder, rename=engine_name if spec.family == "glm4v" else None)
+    if spec.family == "glm4v":
+        check_complete(folder, checkpoint.names(), spec.config)  # the tower is read later, at its first picture
+    weights = load_decoder(checkpoint, spec, backend)
+    num_pages, max_model_len = _size_pages(config, spec, device, dtype)
+    decoder = Decoder(spec, weights, backend, num_pages, config.page_size)
+    kind = NativeTowers if spec.family == "native" else Glm4vTowers
+    towers: Towers = kind(spec, checkpoint, device, dtype, config.tower_cache_memory // 2)
+    memories = None
+    if weights.memory is not None:
+        memories = CrossMemoryBuilder(
+            weights.memory, towers, spec.cross_heads, spec.max_media, config.tower_cache_memory // 2
+        )
+    logger.info(
+        "loaded %s (%s, %s on %s) in %.1f s: %d KV pages of %d tokens, context %d",
+        folder.name,
+        spec.family,
+        str(dtype).removeprefix("torch."),
+        device,
+        time.perf_counter() - start,
+        num_pages,
+        config.page_size,
+        max_model_len,
+    )
+    return ModelRunner(
+        decoder,
+        towers,
+        memories,
+        num_pages=num_pages,
+        page_size=config.page_size,
+        max_model_len=max_model_len,
+        cache_namespace=hashlib.sha256(str(folder.resolve()).encode()).hexdigest(),
+        seed=config.seed,
+    )
+
+
+def _device(config: EngineConfig) -> torch.device:
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(config.device)
+    except RuntimeError:
+        raise ConfigError(f"unknown device {config.device!r}; use auto, cpu or cuda", param="device") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device cuda was asked for but this machine has no usable GPU", param="device")
+    return device
+
+
+def _dtype(config: EngineConfig) -> torch.dtype:
+    name = DTYPES[config.dtype]
+    if name == "auto":
+        name = "bfloat16" if _device(config).type == "cuda" else "float32"
+    return getattr(torch, name)
+
+
+def _size_pages(config: EngineConfig, spec: DecoderSpec, device: torch.device, dtype: torch.dtype) -> tuple[int, int]:
+    """(pages, longest sequence in tokens)."""
+    width = 2 * spec.kv_heads * spec.head_dim * dtype.itemsize
+    page_bytes = spec.layers_per_page * config.page_size * width
+    if config.kv_cache_memory is not None:
+        budget = config.kv_cache_memory
+    elif device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        budget = int(free - (1 - config.gpu_memory_utilization) * total)
+    else:
+        budget = CPU_KV_MEMORY
+    num_pages = budget // page_bytes
+    segments = len(spec.segments)
+    holds = num_pages // segments * config.page_size
+    if config.max_model_len is not None and config.max_model_len > spec.max_position_embeddings:
+        raise ConfigError(
+            f"max_model_len {config.max_model_len} is above the model's {spec.max_position_embeddings} positions",
+            param="max_model_len",
+        )
+    wanted = config.max_model_len or spec.max_position_embeddings
+    if holds < (wanted if config.max_model_len is not None else config.page_size):
+        need = -(-(config.max_model_len or config.page_size) // config.page_size) * segments * page_bytes
+        raise ConfigError(
+            f"{budget / MIB:.0f} MiB of KV cache hold {holds} tokens, fewer than max_model_len {wanted}; "
+            f"give at least {need / MIB:.0f} MiB (kv_cache_memory) or lower max_model_len",
+            param="kv_cache_memory",
+        )
+    # More pages than all sequences can use would only cost memory.
+    most = config.max_num_seqs * -(-min(wanted, holds) // config.page_size) * segments
+    return max(1, min(num_pages, most)), min(wanted, holds)

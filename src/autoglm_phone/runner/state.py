@@ -1,0 +1,48 @@
+"""What the runner keeps of a request between steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from autoglm_phone.engine.sequence import Sequence
+from autoglm_phone.models.glm4v.positions import MRopePlan
+from autoglm_phone.runner.cross_memory import CrossMemory
+from autoglm_phone.runner.sampling_state import SamplingState
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass
+class RequestState:
+    """sampling: penalties and randomness. positions: M-RoPE plan, None for 1-D positions. memory: what cross-attention
+    sees (native). inline: tower states of the picture tokens [first, first + len) (GLM-4.1V)."""
+
+    sequence: Sequence
+    sampling: SamplingState
+    positions: MRopePlan | None = None
+    memory: CrossMemory | None = None
+    inline: list[tuple[int, Tensor]] = field(default_factory=list)
+    _tables: list[Ints] = field(default_factory=list)
+    _lengths: list[int] = field(default_factory=list)  # entries of each table that are valid
+    _epoch: int = -1
+
+    def pages(self, segment: int) -> Ints:
+        """The sequence's page table as an array; only new pages are converted."""
+        sequence = self.sequence
+        if self._epoch != sequence.epoch:
+            self._tables = [np.zeros(8, dtype=np.int64) for _ in range(sequence.num_segments)]
+            self._lengths = [0] * sequence.num_segments
+            self._epoch = sequence.epoch
+        table, known = sequence.page_tables[segment], self._lengths[segment]
+        array = self._tables[segment]
+        if len(table) > known:
+            if len(table) > array.shape[0]:
+                array = np.concatenate([array, np.zeros(max(len(table), array.shape[0]), dtype=np.int64)])
+                self._tables[segment] = array
+            array[known : len(table)] = table[known:]
+            self._lengths[segment] = len(table)
+        return array[: len(table)]

@@ -1,0 +1,215 @@
+"""Questions about a chart with deterministic answers: read a value, name a trend, compare, forecast."""
+
+from __future__ import annotations
+
+import random
+
+from autoglm_phone.train.world.sample import Lang, Sample
+from autoglm_phone.train.world.scoring import Score, normalise, numbers, scorer
+from autoglm_phone.train.world.visual.chart_data import Chart, number
+from autoglm_phone.train.world.visual.scene_questions import Asked
+from autoglm_phone.train.world.visual.tasks import phrase
+
+TREND_NAMES: dict[Lang, dict[str, str]] = {
+    "zh": {"rising": "上升", "falling": "下降", "flat": "平稳", "peak": "先升后降", "valley": "先降后升"},
+    "en": {"rising": "rising", "falling": "falling", "flat": "flat", "peak": "rises then falls", "valley": "falls then rises"},
+}
+
+
+def _of(chart: Chart, series: int, label: str = "") -> str:
+    """How people name one value or one series: "Paris in Mar", "三月巴黎的销量"."""
+    name = chart.series[series]
+    if chart.lang == "zh":
+        return f"{label}{name}的{chart.measure}" if label or name else chart.measure
+    measure = chart.measure.lower()
+    owner = f"{measure} of {name}" if name else measure
+    return f"{owner} {_preposition(chart)} {label}" if label else owner
+
+
+def _preposition(chart: Chart) -> str:
+    return "on" if chart.period == "day" else "in" if chart.time else "for"
+
+
+def _said(chart: Chart, value: float) -> str:
+    if chart.unit == "%":
+        return f"{number(value)}%"
+    return number(value)
+
+
+def _reading(chart: Chart, value: float, labelled: bool) -> str:
+    """How the value is read off: from its label, or from the ticks around it."""
+    zh = chart.lang == "zh"
+    said = _said(chart, value)
+    if labelled:
+        return f"图上标着{said}" if zh else f"it is labelled {said}"
+    if chart.kind == "pie":
+        return f"约占一圈的{said}" if zh else f"it takes about {said} of the circle"
+    below = chart.low + chart.step * int((value - chart.low) / chart.step + 1e-9)
+    if abs(value - below) < 1e-9:
+        return f"正对刻度{number(below)}" if zh else f"it is at the tick {number(below)}"
+    above = number(below + chart.step)
+    return f"在{number(below)}和{above}之间，约{said}" if zh else f"it is between {number(below)} and {above}, near {said}"
+
+
+_VALUE: dict[Lang, tuple[str, ...]] = {
+    "zh": ("{}是多少？", "请读出{}。", "图中{}大约是多少？", "看图，{}有多少？"),
+    "en": ("What is the {}?", "Read the {}.", "About how much is the {}?", "From the chart, what is the {}?"),
+}
+
+
+def value(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> Asked:
+    s, i = rng.randrange(len(chart.series)), rng.randrange(len(chart.labels))
+    amount = chart.values[s][i]
+    what = _of(chart, s, chart.labels[i])
+    if chart.kind == "pie":
+        what = f"{chart.labels[i]}的占比" if chart.lang == "zh" else f"share of {chart.labels[i]}"
+    question = phrase(rng, _VALUE[chart.lang], unseen).format(what)
+    reading = _reading(chart, amount, labelled)
+    thought = f"找到{chart.labels[i]}，{reading}。" if chart.lang == "zh" else f"Find {chart.labels[i]}: {reading}."
+    truth = {"kind": "chart_value", "value": amount, "range": chart.span, "tolerance": 0.05}
+    return Asked(question, _said(chart, amount), thought, truth, 1 if labelled else 2)
+
+
+_TREND: dict[Lang, tuple[str, ...]] = {
+    "zh": ("{}的趋势是什么？", "{}是怎么变化的？", "{}整体走势如何？", "总结{}的变化趋势。"),
+    "en": ("What is the trend of the {}?", "How does the {} change?", "Describe the trend of the {}.", "Which way does the {} go?"),
+}
+
+
+def trend(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> Asked:
+    s = rng.randrange(len(chart.series))
+    row, shape = chart.values[s], chart.shapes[s]
+    question = phrase(rng, _TREND[chart.lang], unseen).format(_of(chart, s))
+    answer = TREND_NAMES[chart.lang][shape]
+    first, last = number(row[0]), number(row[-1])
+    zh = chart.lang == "zh"
+    if shape in {"peak", "valley"}:
+        turn = max(row) if shape == "peak" else min(row)
+        at = chart.labels[row.index(turn)]
+        middle = number(turn)
+        thought = f"从约{first}到{at}的约{middle}，再到约{last}。" if zh else f"From about {first} to {middle} at {at}, then about {last}."
+    else:
+        thought = f"从约{first}到约{last}。" if zh else f"It goes from about {first} to about {last}."
+    return Asked(question, answer, thought, {"kind": "trend", "value": shape}, 1)
+
+
+def compare(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> Asked:
+    """Highest or lowest label, the higher of two, the difference of two; pairs too close to tell are not asked."""
+    way = rng.random()
+    s = rng.randrange(len(chart.series))
+    row = chart.values[s]
+    if way < 0.4:
+        asked = _extreme(rng, chart, s, row, unseen)
+    else:
+        asked = _pair(rng, chart, s, row, difference=way > 0.7)
+    return asked or value(rng, chart, labelled, unseen)
+
+
+_BEST: dict[Lang, tuple[str, ...]] = {
+    "zh": ("{what}最{way}的是哪个？", "哪个的{what}最{way}？", "哪一项{what}最{way}？", "{what}在哪里最{way}？"),
+    "en": ("Which one has the {way} {what}?", "Where is the {what} {way}?", "What has the {way} {what}?", "Name the one with the {way} {what}."),
+}
+_BEST_TIME: dict[Lang, tuple[str, ...]] = {
+    "zh": ("{what}什么时候最{way}？", "哪个时间的{what}最{way}？", "{what}最{way}的是哪个时间？", "{what}在何时最{way}？"),
+    "en": ("When is the {what} {way}?", "Which {period} has the {way} {what}?", "In which {period} is the {what} {way}?", "Name the {period} with the {way} {what}."),
+}
+
+
+def _extreme(rng: random.Random, chart: Chart, s: int, row: tuple[float, ...], unseen: bool) -> Asked | None:
+    most = rng.random() < 0.6
+    ranked = sorted(row, reverse=most)
+    if abs(ranked[0] - ranked[1]) < 0.03 * chart.span:
+        return None
+    label = chart.labels[row.index(ranked[0])]
+    table = _BEST_TIME if chart.time else _BEST
+    what = _of(chart, s)
+    if chart.lang == "zh":
+        way = "高" if most else "低"
+    else:
+        way = "highest" if most else "lowest"
+    question = phrase(rng, table[chart.lang], unseen).format(what=what, way=way, period=chart.period)
+    said = _said(chart, ranked[0])
+    if chart.lang == "zh":
+        thought = f"最{way}的是{label}，约{said}。"
+    else:
+        thought = f"The {way} is {label}, about {said}."
+    return Asked(question, label, thought, {"kind": "chart_label", "value": label}, 1)
+
+
+def _pair(rng: random.Random, chart: Chart, s: int, row: tuple[float, ...], difference: bool) -> Asked | None:
+    zh = chart.lang == "zh"
+    i, j = rng.sample(range(len(row)), 2)
+    a, b = row[i], row[j]
+    if abs(a - b) < 0.04 * chart.span:
+        return None
+    one, two = chart.labels[i], chart.labels[j]
+    name = chart.series[s]
+    what = _of(chart, s)
+    read = f"{one}约{_said(chart, a)}，{two}约{_said(chart, b)}" if zh else f"{one} is about {_said(chart, a)}, {two} about {_said(chart, b)}"
+    if not difference:
+        more = rng.random() < 0.7
+        best = one if (a > b) == more else two
+        if zh:
+            question = f"{one}和{two}，哪个的{name + '的' if name else ''}{chart.measure}更{'高' if more else '低'}？"
+        else:
+            question = f"Which has the {'higher' if more else 'lower'} {what}, {one} or {two}?"
+        return Asked(question, best, f"{read}。" if zh else f"{read}.", {"kind": "chart_label", "value": best}, 1)
+    high, low = (one, two) if a > b else (two, one)
+    gap = abs(a - b)
+    top, less = max(a, b), min(a, b)
+    if zh:
+        question = f"{high}{name}的{chart.measure}比{low}高多少？"
+        thought = f"{read}。{number(top)}-{number(less)}={number(round(gap, 2))}。"
+    else:
+        question = f"How much higher is the {what} {_preposition(chart)} {high} than {_preposition(chart)} {low}?"
+        thought = f"{read}. {number(top)}-{number(less)}={number(round(gap, 2))}."
+    truth = {"kind": "chart_value", "value": round(gap, 2), "range": chart.span, "tolerance": 0.05}
+    return Asked(question, _said(chart, round(gap, 2)), thought, truth, 3)
+
+
+_FORECAST: dict[Lang, tuple[str, ...]] = {
+    "zh": ("预测{next}的{what}。", "按这个趋势，{next}的{what}会是多少？", "{next}的{what}预计是多少？", "估计一下{next}的{what}。", "照此发展，{next}{what}大约多少？"),
+    "en": ("Forecast the {what} for {next}.", "If this goes on, what will the {what} be in {next}?", "What {what} do you expect in {next}?", "Predict the {what} of {next}.", "Estimate the next value ({next}) of the {what}."),
+}  # fmt: skip
+
+
+def forecast(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> Asked:
+    """Rule: the last value plus the average change per step, (last − first) / steps, never below the axis."""
+    row = chart.values[0]
+    zh = chart.lang == "zh"
+    steps = len(row) - 1
+    change = round((row[-1] - row[0]) / steps, 1)
+    result = max(chart.low, round(row[-1] + change, 1))
+    what = chart.measure if zh else chart.measure.lower()
+    question = phrase(rng, _FORECAST[chart.lang], unseen).format(what=what, next=chart.following)
+    listed = ("、" if zh else ", ").join(number(v) for v in row)
+    sign = "+" if change >= 0 else "-"
+    if zh:
+        thought = f"读数：{listed}。平均变化({number(row[-1])}-{number(row[0])})/{steps}={number(change)}。{number(row[-1])}{sign}{number(abs(change))}={number(result)}。"
+    else:
+        thought = f"Values: {listed}. Average change ({number(row[-1])}-{number(row[0])})/{steps}={number(change)}. {number(row[-1])}{sign}{number(abs(change))}={number(result)}."
+    answer = f"约{number(result)}" if zh else f"About {number(result)}"
+    return Asked(question, answer, thought, {"kind": "chart_value", "value": result, "range": chart.span, "tolerance": 0.08}, 4)
+
+
+@scorer("chart_value")
+def _chart_value(sample: Sample, answer: str, reasoning: str) -> Score:
+    """truth: value, range (of the axis), tolerance (share of the range). The last number of the answer counts."""
+    truth = sample.truth
+    found = numbers(answer)
+    if not found:
+        return Score(False, 0.0, {"error": None})
+    error = abs(float(found[-1]) - truth["value"]) / truth["range"]
+    return Score(error <= truth["tolerance"] + 1e-9, max(0.0, 1.0 - error), {"error": round(error, 4)})
+
+
+@scorer("chart_label")
+def _chart_label(sample: Sample, answer: str, reasoning: str) -> Score:
+    correct = normalise(answer) == normalise(sample.truth["value"])
+    return Score(correct, float(correct))
+
+
+@scorer("trend")
+def _trend(sample: Sample, answer: str, reasoning: str) -> Score:
+    correct = any(normalise(answer) == normalise(names[sample.truth["value"]]) for names in TREND_NAMES.values())
+    return Score(correct, float(correct))

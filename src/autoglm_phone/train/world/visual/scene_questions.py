@@ -1,0 +1,247 @@
+"""Questions about a scene: caption, match, count, locate, each with its answer, thought and truth."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from autoglm_phone.train.world.sample import Lang, Sample
+from autoglm_phone.train.world.scoring import Score, numbers, scorer
+from autoglm_phone.train.world.visual.regions import NAMES, grid, region
+from autoglm_phone.train.world.visual.scene_words import COLORS, KINDS, Thing, bare, caption, groups, noun
+from autoglm_phone.train.world.visual.tasks import phrase
+
+if TYPE_CHECKING:
+    from autoglm_phone.train.world.visual.scene import Scene
+
+
+@dataclass(frozen=True)
+class Asked:
+    question: str
+    answer: str
+    thought: str
+    truth: dict[str, Any]
+    difficulty: int
+
+
+Maker = Callable[[random.Random, "Scene", bool], Asked]
+
+_CAPTION: dict[Lang, tuple[str, ...]] = {
+    "zh": ("描述这张图片。", "图里有什么？", "这张图画了什么？", "说说图片的内容。", "请描述画面。", "用一句话描述图片。"),
+    "en": ("Describe this picture.", "What is in the picture?", "What does the image show?", "Write a caption.", "Describe the image.", "Describe the picture in one sentence."),
+}  # fmt: skip
+
+
+def captioned(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
+    text = caption(scene.things, scene.background, scene.lang)
+    question = phrase(rng, _CAPTION[scene.lang], unseen)
+    return Asked(question, text, "", {"kind": "bleu", "reference": text, "lang": scene.lang}, len(groups(scene.things)) // 2)
+
+
+_MATCH: dict[Lang, tuple[str, ...]] = {
+    "zh": ("图里有{}吗？", "图片中有没有{}？", "你看到{}了吗？", "这张图里能找到{}吗？"),
+    "en": ("Does the picture show {}?", "Is there {} in the picture?", "Can you see {}?", "Can {} be found in this image?"),
+}
+_FITS: dict[Lang, tuple[str, ...]] = {
+    "zh": ("这句话符合图片吗？{}", "下面的描述对不对？{}", "图片和描述一致吗？{}", "判断描述是否正确：{}"),
+    "en": ("Does this description match the picture? {}", "Is this true of the picture? {}", "Is the description right? {}", "Check this description: {}"),
+}
+
+
+def _yes(scene: Scene, right: bool, reason: str) -> str:
+    if scene.lang == "zh":
+        return f"{'是' if right else '不是'}。{reason}"
+    return f"{'Yes' if right else 'No'}. {reason}"
+
+
+def match(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
+    """Balanced yes / no: a thing with its colour, a count, a whole caption, or who is left of whom."""
+    right = rng.random() < 0.5
+    kind = rng.random()
+    if kind < 0.55 or len(scene.things) < 2:
+        return _match_thing(rng, scene, unseen, right)
+    if kind < 0.85:
+        return _match_caption(rng, scene, unseen, right)
+    return _match_side(rng, scene, unseen, right)
+
+
+def _match_thing(rng: random.Random, scene: Scene, unseen: bool, right: bool) -> Asked:
+    lang = scene.lang
+    present = {(t.kind, t.color) for t in scene.things}
+    what = rng.choice(sorted(present))
+    difficulty = 0
+    if right:
+        shown = noun(*what, 1, lang)
+        count = sum((t.kind, t.color) == what for t in scene.things)
+        held = noun(*what, count, lang)
+        reason = f"图中有{held}。" if lang == "zh" else f"There {'is' if count == 1 else 'are'} {held}."
+    elif rng.random() < 0.6:  # right kind, wrong colour
+        difficulty = 1
+        taken = {c for k, c in present if k == what[0]}
+        color = rng.choice([c for c in COLORS if c not in taken])
+        shown = noun(what[0], color, 1, lang)
+        real = [c for k, c in sorted(present) if k == what[0]]
+        if lang == "zh":
+            reason = f"图中的{KINDS[what[0]][1]}是{'和'.join(COLORS[c][0] for c in real)}的。"
+        else:
+            many = sum(t.kind == what[0] for t in scene.things) > 1
+            reason = f"The {bare(what[0], '', 'en', many)} {'are' if many else 'is'} {' and '.join(real)}."
+    else:  # a kind that is not there
+        kind = rng.choice([k for k in KINDS if k not in {t.kind for t in scene.things}])
+        shown = noun(kind, what[1] if rng.random() < 0.5 else "", 1, lang)
+        reason = f"图中没有{KINDS[kind][1]}。" if lang == "zh" else f"There is no {KINDS[kind][2]}."
+    question = phrase(rng, _MATCH[lang], unseen).format(shown)
+    return Asked(question, _yes(scene, right, reason), "", {"kind": "yesno", "value": right}, difficulty)
+
+
+def _match_caption(rng: random.Random, scene: Scene, unseen: bool, right: bool) -> Asked:
+    lang, things = scene.lang, list(scene.things)
+    kind, color, count = rng.choice(groups(things))
+    real = noun(kind, color, count, lang)
+    if not right:
+        way = rng.random()
+        if way < 0.35:  # another colour
+            fresh = rng.choice([c for c in COLORS if not any(t.kind == kind and t.color == c for t in things)])
+            things = [Thing(t.kind, fresh, t.x, t.y, t.rx, t.ry) if (t.kind, t.color) == (kind, color) else t for t in things]
+        elif way < 0.7:  # another kind
+            other = rng.choice([k for k in KINDS if not any(t.kind == k for t in things)])
+            things = [Thing(other, t.color, t.x, t.y, t.rx, t.ry) if (t.kind, t.color) == (kind, color) else t for t in things]
+        else:  # one more
+            extra = next(t for t in things if (t.kind, t.color) == (kind, color))
+            things.append(extra)
+    told = caption(things, scene.background, lang)
+    question = phrase(rng, _FITS[lang], unseen).format(told)
+    if right:
+        reason = "描述与图片一致。" if lang == "zh" else "The description matches."
+    else:
+        reason = f"图中有{real}。" if lang == "zh" else f"There {'is' if count == 1 else 'are'} {real}."
+    thought = caption(scene.things, scene.background, lang)
+    thought = f"图片内容：{thought}" if lang == "zh" else f"The picture: {thought}"
+    return Asked(question, _yes(scene, right, reason), thought, {"kind": "yesno", "value": right}, 2)
+
+
+def _match_side(rng: random.Random, scene: Scene, unseen: bool, right: bool) -> Asked:
+    lang = scene.lang
+    single = [t for t in scene.things if sum((o.kind, o.color) == (t.kind, t.color) for o in scene.things) == 1]
+    pairs = [(a, b) for a in single for b in single if b.x - a.x > 0.12]
+    if not pairs:
+        return _match_thing(rng, scene, unseen, right)
+    a, b = rng.choice(pairs)
+    left_asked = rng.random() < 0.5
+    first, second = (a, b) if left_asked == right else (b, a)
+    one, two = bare(first.kind, first.color, lang), bare(second.kind, second.color, lang)
+    if lang == "zh":
+        question = f"{one}在{two}的{'左' if left_asked else '右'}边吗？"
+        reason = f"{one}在{two}的{'左' if first is a else '右'}边。"
+    else:
+        question = f"Is the {one} to the {'left' if left_asked else 'right'} of the {two}?"
+        reason = f"The {one} is to the {'left' if first is a else 'right'} of the {two}."
+    return Asked(question, _yes(scene, right, reason), "", {"kind": "yesno", "value": right}, 2)
+
+
+_COUNT: dict[Lang, tuple[str, ...]] = {
+    "zh": ("图里有几{m}{n}？", "图中有多少{m}{n}？", "数一数有几{m}{n}。", "{n}一共有几{m}？"),
+    "en": ("How many {n} are there?", "How many {n} are in the picture?", "Count the {n}.", "How many {n} can you see?", "What is the number of {n}?"),
+}
+
+
+def count(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
+    """Number of a kind, of a kind and colour, of a colour, of everything, sometimes of what is not there."""
+    lang = scene.lang
+    way = rng.random()
+    if way < 0.45:
+        kind, color = rng.choice(sorted({t.kind for t in scene.things})), ""
+    elif way < 0.75:
+        kind, color = rng.choice(sorted({(t.kind, t.color) for t in scene.things}))
+    elif way < 0.9:
+        kind, color = "", ""
+    else:
+        kind, color = rng.choice([k for k in KINDS if k not in {t.kind for t in scene.things}]), ""
+    found = sorted(
+        (t for t in scene.things if kind in {"", t.kind} and color in {"", t.color}), key=lambda t: (int(t.y * 3), t.x)
+    )
+    measure = KINDS[kind][0] if kind else "个"
+    name = bare(kind, color, lang, True) if kind else ("物体" if lang == "zh" else "objects")
+    question = phrase(rng, _COUNT[lang], unseen).format(m=measure, n=name)
+    places = [region(t.x * 1000, t.y * 1000, lang) for t in found]
+    if not found:
+        thought = f"图中没有{name}。" if lang == "zh" else f"There are no {name}."
+    elif lang == "zh":
+        thought = f"{'、'.join(f'{i}{p}' for i, p in enumerate(places, 1))}，共{len(found)}{measure}。"
+    else:
+        thought = f"{', '.join(f'{i} {p}' for i, p in enumerate(places, 1))}: {len(found)} in all."
+    return Asked(question, str(len(found)), thought, {"kind": "number", "value": str(len(found))}, min(3, len(found) // 3 + 1))
+
+
+_WHERE: dict[Lang, tuple[str, ...]] = {
+    "zh": ("{}在图片的什么位置？", "{}在哪里？", "{}在图中哪个方位？", "指出{}所在的区域。"),
+    "en": ("Where is the {}?", "In which part of the picture is the {}?", "Where can the {} be found?", "Name the area of the {}."),
+}
+_POINT: dict[Lang, tuple[str, ...]] = {
+    "zh": ("给出{}的坐标。", "{}的中心坐标是多少？", "用坐标指出{}。", "标出{}的中心点坐标。"),
+    "en": ("Point to the {}.", "Give the coordinates of the {}.", "What are the coordinates of the {}?", "Mark the center of the {}."),
+}
+
+
+def locate(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
+    """The region or the middle of a thing that is alone of its kind and colour; else which thing is in a place."""
+    lang = scene.lang
+    single = [t for t in scene.things if sum((o.kind, o.color) == (t.kind, t.color) for o in scene.things) == 1]
+    if not single:
+        return _extreme(rng, scene)
+    thing = rng.choice(single)
+    alone = sum(o.kind == thing.kind for o in scene.things) == 1
+    name = bare(thing.kind, "" if alone and rng.random() < 0.6 else thing.color, lang)
+    x, y = thing.x * 1000, thing.y * 1000
+    # Near the border of two regions either word is right, but only clear cases are asked.
+    clear = all(abs(v - edge) > 30 for v in (x, y) for edge in (333.3, 666.7))
+    if clear and rng.random() < 0.5:
+        where = region(x, y, lang)
+        accept = [where] + ([f"{where[:-1]}边" if where.endswith("侧") else where] if lang == "zh" else [])
+        question = phrase(rng, _WHERE[lang], unseen).format(name)
+        return Asked(question, where, "", {"kind": "exact", "value": where, "accept": accept}, 1)
+    box = [grid(thing.x - thing.rx, 1), grid(thing.y - thing.ry, 1), grid(thing.x + thing.rx, 1), grid(thing.y + thing.ry, 1)]
+    question = phrase(rng, _POINT[lang], unseen).format(name)
+    where = region(x, y, lang)
+    thought = f"{name}在{where}。" if lang == "zh" else f"The {name} is at the {where}."
+    return Asked(question, f"[{grid(thing.x, 1)},{grid(thing.y, 1)}]", thought, {"kind": "point", "box": box}, 2)
+
+
+def _extreme(rng: random.Random, scene: Scene) -> Asked:
+    """The leftmost or rightmost thing's coordinates."""
+    left = rng.random() < 0.5
+    thing = min(scene.things, key=lambda t: t.x if left else -t.x)
+    box = [grid(thing.x - thing.rx, 1), grid(thing.y - thing.ry, 1), grid(thing.x + thing.rx, 1), grid(thing.y + thing.ry, 1)]
+    if scene.lang == "zh":
+        question = f"给出最{'左' if left else '右'}边的物体的坐标。"
+        thought = f"最{'左' if left else '右'}边的是{bare(thing.kind, thing.color, 'zh')}。"
+    else:
+        question = f"Point to the {'leftmost' if left else 'rightmost'} object."
+        thought = f"The {'leftmost' if left else 'rightmost'} one is the {bare(thing.kind, thing.color, 'en')}."
+    return Asked(question, f"[{grid(thing.x, 1)},{grid(thing.y, 1)}]", thought, {"kind": "point", "box": box}, 3)
+
+
+@scorer("yesno")
+def _yesno(sample: Sample, answer: str, reasoning: str) -> Score:
+    """truth: value (bool). Judged by how the answer begins."""
+    text = answer.strip().lower()
+    no = text.startswith(("no", "不", "没", "否", "wrong"))
+    yes = not no and text.startswith(("yes", "是", "有", "对", "right"))
+    correct = (yes and sample.truth["value"]) or (no and not sample.truth["value"])
+    return Score(bool(correct), float(bool(correct)), {"yes": yes, "no": no})
+
+
+@scorer("point")
+def _point(sample: Sample, answer: str, reasoning: str) -> Score:
+    """truth: box in 0–999; the answer's two numbers must lie inside it."""
+    found = [float(v) for v in numbers(answer.replace(",", " , "))]
+    if len(found) != 2:
+        return Score(False, 0.0, {"parsed": False})
+    x0, y0, x1, y1 = sample.truth["box"]
+    inside = x0 <= found[0] <= x1 and y0 <= found[1] <= y1
+    return Score(inside, float(inside), {"parsed": True})
+
+
+REGIONS = NAMES
