@@ -88,7 +88,11 @@ def transformers_rate(folder: Path, args: argparse.Namespace) -> float:
             start = time.perf_counter()
             with torch.inference_mode():
                 model.generate(
-                    ids, max_new_tokens=tokens, min_new_tokens=tokens, do_sample=False, attention_mask=torch.ones_like(ids)
+                    ids,
+                    max_new_tokens=tokens,
+                    min_new_tokens=tokens,
+                    do_sample=False,
+                    attention_mask=torch.ones_like(ids),
                 )
             times.append(time.perf_counter() - start)
         rates.append((args.output - 1) / (times[1] - times[0]))

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,3 +138,51 @@ def serve(tokenizer: Tokenizer) -> Iterator[Callable[..., Running]]:
     for server, thread in running:
         server.should_exit = True
         thread.join(10)
+
+
+def write_tiny_model(folder: Path, tokenizer_json: str) -> Path:
+    """A random native checkpoint, small enough to load in a moment, as a model folder."""
+    import torch
+
+    from autoglm_phone.models.native.configuration import AutoGLMPhoneConfig
+    from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
+
+    config = AutoGLMPhoneConfig(
+        vocab_size=384,
+        hidden_size=64,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=16,
+        intermediate_size=128,
+        max_position_embeddings=2048,
+        exit_layers=(1, 2, 3),
+        exit_rank=4,
+        cross_attention_layers=(1, 2),
+        vision_config={
+            "hidden_size": 32,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": 64,
+            "stem_channels": [8, 8, 16],
+            "max_patches": 64,
+        },
+        audio_config={
+            "hidden_size": 32,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": 64,
+            "stem_channels": 16,
+            "ctc_vocab": "ab",
+        },
+    )
+    torch.manual_seed(0)
+    model = AutoGLMPhoneForConditionalGeneration(config)
+    model.save_pretrained(folder)
+    (folder / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory, tokenizer_json: str) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("tiny"), tokenizer_json)

@@ -91,16 +91,14 @@ class FakeEngine:
         wanted = self.tokenizer.encode_prompt(self.script(prompt))
         matcher = params.grammar.new() if params.grammar is not None else None
         forced: list[int] = []
-        thought = 0
         thinking = params.thinking
         for count in range(params.max_tokens):
             await asyncio.sleep(self.delay)
-            if thinking is not None and thought == thinking.max_tokens:
+            if thinking is not None and count == thinking.max_tokens:
                 forced, thinking = list(thinking.end_ids), None
                 end = next((i for i, t in enumerate(wanted) if self.tokenizer.name(t) == "<answer>"), -1)
                 wanted = wanted[end + 1 :]
             token = forced.pop(0) if forced else (wanted.pop(0) if wanted else 17)
-            thought += 1
             if matcher is not None:
                 token = self._constrain(matcher, token)
                 if matcher.finished or token < 0:

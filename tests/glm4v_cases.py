@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, Glm4vForConditionalGeneration
 
 from autoglm_phone.engine.request import MediaItem
@@ -124,3 +126,41 @@ def reference_logits(
         extra["position_ids"] = torch.arange(longest)[None, None].expand(3, len(prompts), -1)
     logits = checkpoint.theirs(input_ids=ids, attention_mask=mask, **extra).logits
     return [logits[row, span] for row, span in enumerate(spans)]
+
+
+def rewrite(source: Path, target: Path, layout: str) -> Path:
+    """A copy of a checkpoint's config and weights as another writer would have saved them."""
+    config = json.loads((source / "config.json").read_text())
+    tensors = load_file(source / "model.safetensors")
+    if layout in ("transformers 4", "first release"):
+        text = config["text_config"]
+        rope = text.pop("rope_parameters")
+        text |= {
+            "rope_theta": rope["rope_theta"],
+            "partial_rotary_factor": rope["partial_rotary_factor"],
+            "rope_scaling": {"type": "default", "rope_type": "default", "mrope_section": rope["mrope_section"]},
+        }
+        config["vision_config"].pop("rope_parameters")
+        config["torch_dtype"] = config.pop("dtype")
+    if layout == "first release":
+        text = config.pop("text_config")
+        config = {**text, **config}  # the text fields lay at the top level
+        tensors = {
+            name.replace("model.language_model.", "model.").replace("model.visual.", "visual."): tensor
+            for name, tensor in tensors.items()
+        }
+    if layout == "llava":
+        tensors = {
+            name.replace("model.language_model.", "language_model.model.").replace(
+                "lm_head.", "language_model.lm_head."
+            ): t
+            for name, t in tensors.items()
+        }
+    if layout == "split mlp":
+        for name in [name for name in tensors if name.endswith("language_model.layers.0.mlp.gate_up_proj.weight")]:
+            gate, up = tensors.pop(name).chunk(2)
+            tensors[name.replace("gate_up", "gate")] = gate.contiguous()
+            tensors[name.replace("gate_up", "up")] = up.contiguous()
+    (target / "config.json").write_text(json.dumps(config))
+    save_file(tensors, target / "model.safetensors")
+    return target

@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from autoglm_phone.config import EngineConfig
 from autoglm_phone.engine.core import Engine
 from autoglm_phone.engine.loop import load_engine
 from autoglm_phone.engine.request import EngineRequest, SamplingParams
-from autoglm_phone.errors import InvalidRequestError
+from autoglm_phone.errors import CheckpointError, InvalidRequestError
 from autoglm_phone.models.glm4v.model import Prompt
 from autoglm_phone.models.glm4v.reference import make_tiny_checkpoint
-from glm4v_cases import CheckpointUnderTest, picture
+from glm4v_cases import CheckpointUnderTest, picture, rewrite
 
 TOLERANCE = 1e-4
 NEW_TOKENS = 8
@@ -166,3 +167,24 @@ def test_bfloat16_stays_close(checkpoint: CheckpointUnderTest) -> None:
     worst = max(float((logits - expected[first : first + len(logits)]).abs().mean()) for _, first, logits in seen)
     assert worst < 0.1 * float(expected.std())
     assert torch.isfinite(seen[-1][2]).all()
+
+
+@pytest.mark.parametrize("layout", ["first release", "llava", "split mlp"])
+def test_old_layouts(checkpoint: CheckpointUnderTest, tmp_path: Path, layout: str) -> None:
+    engine = load_engine(rewrite(checkpoint.folder, tmp_path, layout), EngineConfig(dtype="float32", device="cpu"))
+    item = request(checkpoint, "one")
+    assert worst_difference(checkpoint, [item], *serve(engine, [item])) <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["lm_head.weight", "model.visual.merger.proj.weight", "model.language_model.layers.1.self_attn.q_proj.bias"],
+)
+def test_missing_tensors_show_at_load(checkpoint: CheckpointUnderTest, tmp_path: Path, name: str) -> None:
+    """None of them may be made up (a tied head, no bias) or found out at the first picture."""
+    folder = rewrite(checkpoint.folder, tmp_path, "as it is")
+    tensors = load_file(folder / "model.safetensors")
+    del tensors[name]
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=name.replace(".", r"\.")):
+        load_engine(folder, EngineConfig(dtype="float32", device="cpu"))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from transformers import Glm4vForConditionalGeneration
 
 from autoglm_phone.errors import InvalidRequestError
 from autoglm_phone.models.glm4v.model import Glm4vModel, Prompt
 from autoglm_phone.models.glm4v.processing import pixel_values
 from autoglm_phone.models.glm4v.reference import make_tiny_checkpoint
-from glm4v_cases import CASES, CheckpointUnderTest, build_prompts, picture, reference_logits
+from glm4v_cases import CASES, CheckpointUnderTest, build_prompts, picture, reference_logits, rewrite
 
 TOLERANCE = 1e-4
 
@@ -127,41 +125,3 @@ def test_old_configs_mean_the_same_to_transformers(
     assert config.text_config.rope_parameters["partial_rotary_factor"] == 0.5
     assert config.text_config.rope_parameters["mrope_section"] == [2, 3, 3]
     assert config.text_config.hidden_size == 128
-
-
-def rewrite(source: Path, target: Path, layout: str) -> Path:
-    """A copy of a checkpoint as another writer would have saved it."""
-    config = json.loads((source / "config.json").read_text())
-    tensors = load_file(source / "model.safetensors")
-    if layout in ("transformers 4", "first release"):
-        text = config["text_config"]
-        rope = text.pop("rope_parameters")
-        text |= {
-            "rope_theta": rope["rope_theta"],
-            "partial_rotary_factor": rope["partial_rotary_factor"],
-            "rope_scaling": {"type": "default", "rope_type": "default", "mrope_section": rope["mrope_section"]},
-        }
-        config["vision_config"].pop("rope_parameters")
-        config["torch_dtype"] = config.pop("dtype")
-    if layout == "first release":
-        text = config.pop("text_config")
-        config = {**text, **config}  # the text fields lay at the top level
-        tensors = {
-            name.replace("model.language_model.", "model.").replace("model.visual.", "visual."): tensor
-            for name, tensor in tensors.items()
-        }
-    if layout == "llava":
-        tensors = {
-            name.replace("model.language_model.", "language_model.model.").replace(
-                "lm_head.", "language_model.lm_head."
-            ): t
-            for name, t in tensors.items()
-        }
-    if layout == "split mlp":
-        for name in [name for name in tensors if name.endswith("language_model.layers.0.mlp.gate_up_proj.weight")]:
-            gate, up = tensors.pop(name).chunk(2)
-            tensors[name.replace("gate_up", "gate")] = gate.contiguous()
-            tensors[name.replace("gate_up", "up")] = up.contiguous()
-    (target / "config.json").write_text(json.dumps(config))
-    save_file(tensors, target / "model.safetensors")
-    return target

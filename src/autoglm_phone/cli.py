@@ -24,11 +24,11 @@ app = typer.Typer(
 model_app = typer.Typer(help="Look at models.", no_args_is_help=True)
 app.add_typer(model_app, name="model")
 
-# Command groups that live with their part; they are imported only when they are called.
-LAZY_GROUPS = {
-    "train": ("autoglm_phone.train.cli", "app"),
-    "eval": ("autoglm_phone.train.cli", "eval_app"),
-    "bench": ("autoglm_phone.bench.cli", "app"),
+# Commands of other parts, imported only when they are called: name → (module, typer app, extra, help).
+LAZY = {
+    "train": ("autoglm_phone.train.cli", "app", "train", "Train the native family on the world."),
+    "eval": ("autoglm_phone.train.cli", "eval_app", "train", "Score a model on a suite."),
+    "bench": ("autoglm_phone.bench.cli", "app", "bench", "Measure latency, memory and load."),
 }
 _EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -170,25 +170,32 @@ def _refuse_unknown(args: list[str], not_built: dict[str, str]) -> None:
         raise ConfigError(f"unexpected argument {arg!r}; pass a model folder as --model {arg}")
 
 
-def _run_lazy(group: str, args: list[str]) -> None:
-    module, attribute = LAZY_GROUPS[group]
+def _run_lazy(name: str, args: list[str]) -> None:
+    module, attribute, extra, _ = LAZY[name]
     try:
         found = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as exc:
-        missing = getattr(exc, "name", None)
-        hint = f"; install its packages: pip install 'autoglm-phone[{'train' if group != 'bench' else 'bench'}]'"
-        own = not missing or missing.startswith("autoglm_phone")
-        raise ConfigError(f"'{group}' is not available here{'' if own else f' (no module {missing})' + hint}") from exc
-    typer.main.get_command(found)(args=args, prog_name=f"autoglm-phone {group}", standalone_mode=True)
+        missing = getattr(exc, "name", None) or ""
+        ours = not isinstance(exc, ImportError) or missing.startswith("autoglm_phone")
+        hint = "" if ours else f": {missing} is missing; pip install 'autoglm-phone[{extra}]'"
+        raise ConfigError(f"'{name}' is not available in this installation{hint}") from exc
+    typer.main.get_command(found)(args=args, prog_name=f"autoglm-phone {name}")
+
+
+def _mount_lazy(name: str) -> None:
+    @app.command(name, help=LAZY[name][3], context_settings={**_EXTRA, "help_option_names": []})
+    def run(ctx: typer.Context) -> None:
+        _run_lazy(name, ctx.args)
+
+
+for _name in LAZY:
+    _mount_lazy(_name)
 
 
 def main() -> None:
     """Entry point: an error is one line on stderr and exit code 2."""
     try:
-        if len(sys.argv) > 1 and sys.argv[1] in LAZY_GROUPS:
-            _run_lazy(sys.argv[1], sys.argv[2:])
-        else:
-            app()
+        app()
     except AutoGLMError as exc:
         print(f"autoglm-phone: error: {' '.join(exc.message.split())}", file=sys.stderr)
         sys.exit(2)

@@ -1,4 +1,7 @@
-"""Authentication: every path needs a key unless it is on the open list. Sits in front of routing, so no route can forget it."""
+"""Authentication: every path needs a key unless it is on the open list.
+
+Sits in front of routing, so no route can forget it.
+"""
 
 from __future__ import annotations
 

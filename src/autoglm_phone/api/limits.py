@@ -1,4 +1,7 @@
-"""Bounds on what a request may be: size of the body, shape of the JSON, every number. A rule lives here, never on a route."""
+"""Bounds on what a request may be: size of the body, shape of the JSON, every number.
+
+A rule lives here, never on a route.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ NOT_BUILT_FIELDS = {
     "mm_processor_kwargs": "it is a flag of the server (--mm-processor-kwargs)",
     "truncate_prompt_tokens": "shorten the prompt instead",
 }
-_HARMLESS = (None, False, [], {}, "")
+_HARMLESS: tuple[Any, ...] = (None, False, [], {}, "")
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""Bodies of the endpoints, with the bounds of every number. Unknown fields are kept, to be refused by name or ignored."""
+"""Bodies of the endpoints, with the bounds of every number. Unknown fields are ignored or refused (api.limits)."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from autoglm_phone.errors import GrammarError
 MAX_SCHEMA_CHARS = 64 * 1024
 MAX_DEPTH = 32
 MAX_NODES = 4096
-_JSON_OPTIONS = {"whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A\x0D\x09]{0,4}"}
+_JSON_OPTIONS: Any = {"whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A\x0D\x09]{0,4}"}
 
 
 class Grammar:

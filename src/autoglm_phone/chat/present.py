@@ -9,7 +9,7 @@ from typing import Literal
 from autoglm_phone.chat.stream import Piece
 from autoglm_phone.chat.tools import ToolCall
 
-# inline: content is `<think>…</think><answer>…`, as the model wrote it; the closing `</answer>` never leaves the server.
+# inline: content is `<think>…</think><answer>…` as the model wrote it; the closing `</answer>` never leaves the server
 Style = Literal["inline", "separate", "answer_only"]
 
 

@@ -165,8 +165,8 @@ class PromptBuilder:
 
     def _too_long(self, length: int, param: str) -> ContextLengthError:
         return ContextLengthError(
-            f"the prompt has {length} tokens and this model's context is {self.max_model_len} tokens, of which at least "
-            "one must be left for the answer; shorten the messages or send smaller pictures",
+            f"the prompt has {length} tokens and this model's context is {self.max_model_len} tokens, at least "
+            "one of them for the answer; shorten the messages or send smaller pictures",
             param=param,
         )
 

@@ -51,7 +51,7 @@ class Generation:
     sampling: SamplingParams
     n: int = 1
     style: Style = "separate"
-    tools: ToolSet = ToolSet()
+    tools: ToolSet = field(default_factory=ToolSet)
     raw: bool = False
     skip_special: bool = True
     include_stop: bool = False

@@ -62,7 +62,7 @@ _FILTERS = frozenset(
 )
 
 
-class _TemplateRefusal(TemplateError):
+class _TemplateRefusalError(TemplateError):
     """The template called raise_exception: its words are meant for the client."""
 
 
@@ -155,7 +155,7 @@ class ChatTemplate:
                 total += len(part)
                 if total > MAX_CHARS:
                     raise SecurityError("the prompt is too long")
-        except _TemplateRefusal as exc:
+        except _TemplateRefusalError as exc:
             raise InvalidRequestError(
                 f"the model's chat template refuses these messages: {str(exc.message)[:200]}", param="messages"
             ) from exc
@@ -174,7 +174,7 @@ class ChatTemplate:
 
 
 def _refuse(message: Any) -> str:
-    raise _TemplateRefusal(str(message))
+    raise _TemplateRefusalError(str(message))
 
 
 def _tojson(value: Any, indent: int | None = None, **_: Any) -> str:

@@ -64,8 +64,8 @@ def read_tools(tools: Any, choice: Any, parallel: bool = True) -> ToolSet:
         name = function.get("name") if isinstance(function, Mapping) else None
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise InvalidRequestError(
-                "a tool must look like {'type': 'function', 'function': {'name': …, 'parameters': …}} with a name of up "
-                "to 64 letters, digits, '_', '-' or '.'",
+                "a tool must look like {'type': 'function', 'function': {'name': …, 'parameters': …}} with a name "
+                "of up to 64 letters, digits, '_', '-' or '.'",
                 param=f"tools[{i}]",
             )
         parameters = function.get("parameters") if isinstance(function, Mapping) else None

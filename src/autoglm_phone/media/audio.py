@@ -135,7 +135,7 @@ def resample(samples: np.ndarray, rate: int) -> np.ndarray:
 
 
 def split(samples: np.ndarray, seconds: float = 30.0, search: float = 3.0) -> list[np.ndarray]:
-    """Cuts a long recording into windows of at most `seconds`, at the quietest 50 ms of each window's last `search` s."""
+    """Cuts a recording into windows of at most `seconds`, at the quietest 50 ms of each window's last `search` s."""
     size, hop = int(seconds * SAMPLE_RATE), SAMPLE_RATE // 20
     windows: list[np.ndarray] = []
     while len(samples) > size:

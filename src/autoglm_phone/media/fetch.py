@@ -84,7 +84,7 @@ def public_address(host: str, port: int, param: str | None = None) -> str:
 
 
 def is_public(address: str) -> bool:
-    """Neither private, loopback, link-local, multicast nor reserved; IPv4 inside IPv6 (mapped, 6to4, NAT64) is unwrapped."""
+    """Not private, loopback, link-local, multicast or reserved; IPv4 inside IPv6 (mapped, 6to4, NAT64) is unwrapped."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour

@@ -1,9 +1,9 @@
-"""From what a client sent to a bounded picture or bounded samples. Every picture and sound enters through `MediaLoader`."""
+"""From what a client sent to a bounded picture or bounded samples: every medium enters through `MediaLoader`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ class MediaLimits:
     max_pixels: int = decode.MAX_PIXELS
     max_bytes: int = decode.MAX_BYTES
     max_seconds: float = 120.0  # of one clip in a chat
-    fetch: FetchPolicy = FetchPolicy()
+    fetch: FetchPolicy = field(default_factory=FetchPolicy)
 
 
 class MediaLoader:

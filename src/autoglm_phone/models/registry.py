@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from autoglm_phone.errors import CheckpointError, ConfigError
 from autoglm_phone.models.glm4v.configuration import read_json
@@ -148,7 +148,7 @@ def load_processor(folder: Path, mm_processor_kwargs: Mapping[str, Any] | None =
             f"max_pixels must be a positive number of pixels, not {max_pixels!r}", param="mm_processor_kwargs"
         )
     config = AutoGLMPhoneConfig(**read_json(folder / "config.json"))
-    return cast(Processor, NativeProcessor(config, max_pixels))
+    return NativeProcessor(config, max_pixels)
 
 
 def _required(raw: Mapping[str, Any], name: str, folder: Path) -> int:

@@ -25,10 +25,11 @@ def run(
     resume: Annotated[bool, typer.Option(help="go on from the checkpoint in --out")] = False,
     init_from: Annotated[Path | None, typer.Option(help="start a new schedule from this run's weights")] = None,
     workers: Annotated[int, typer.Option(help="data processes per GPU")] = max(1, (os.cpu_count() or 2) - 1),
-    plan: Annotated[str, typer.Option(help="micro-batches of a step, comma-separated")] = "text,image,audio,joint",
+    plan: Annotated[str, typer.Option(help="micro-batches of a step, comma-separated")] = "text,image,audio,joint/2",
     muon_lr: float = 0.015,
     adam_lr: float = 2e-3,
-    decay_from: float = 0.55,
+    decay_from: Annotated[float, typer.Option(help="fraction of the schedule where the decay begins")] = 0.55,
+    floor: Annotated[float, typer.Option(help="last learning rate over the peak")] = 0.02,
     reuse: Annotated[float, typer.Option(help="mean uses of a rendered batch")] = 3.0,
     compile: Annotated[bool, typer.Option(help="compile the blocks")] = True,
     small: Annotated[bool, typer.Option(help="tiny batches, to try the path on a CPU")] = False,
@@ -50,6 +51,7 @@ def run(
     config = TrainConfig(
         preset=preset, prepared=prepared, out=out, minutes=minutes, call_seconds=call_seconds, resume=resume,
         init_from=init_from, workers=workers, plan=tuple(plan.split(",")), compile=compile, decay_from=decay_from,
+        floor=floor,
         reuse={k: min(reuse, 1.5) if k == "text" else reuse for k in kinds},
         sizes=sizes, optim=OptimConfig(muon_lr=muon_lr, adam_lr=adam_lr), log_every=1 if small else 20,
     )  # fmt: skip

@@ -10,7 +10,7 @@ TEXT = {
     "price": 2.2, "notify": 1.5, "summary": 1.2, "translate": 2.2, "tools": 0.7,
 }  # fmt: skip
 IMAGE = {
-    "screen": 5.0, "screen_read": 1.2, "ocr": 1.0, "chart_value": 1.6, "chart_trend": 0.5, "chart_compare": 0.8,
+    "screen": 5.0, "screen_read": 1.2, "ocr": 0.8, "chart_value": 1.6, "chart_trend": 0.5, "chart_compare": 0.8,
     "chart_forecast": 0.7, "scene_caption": 0.7, "scene_match": 0.6, "scene_count": 0.8, "scene_locate": 0.6,
 }  # fmt: skip
 AUDIO = {"asr": 5.0, "spoken_task": 1.5}

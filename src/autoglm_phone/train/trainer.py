@@ -49,8 +49,8 @@ class TrainConfig:
     init_from: Path | None = None  # weights only, a new schedule
     workers: int = max(1, (os.cpu_count() or 2) - 1)
     seed: int = WORLD_SEED
-    # Micro-batches of one optimizer step. Sound alone comes twice: recognition is the slowest to learn.
-    plan: tuple[str, ...] = ("text", "image", "audio", "joint")
+    # Micro-batches of one optimizer step; "joint/2" comes in every second step only.
+    plan: tuple[str, ...] = ("text", "image", "audio", "joint/2")
     reuse: dict[str, float] = field(default_factory=lambda: {"text": 1.5, "image": 3.0, "audio": 3.0, "joint": 3.0})
     capacity: dict[str, int] = field(default_factory=lambda: {"text": 64, "image": 900, "audio": 900, "joint": 500})
     warmup_steps: int = 150
@@ -63,6 +63,16 @@ class TrainConfig:
     log_every: int = 20
     sizes: BatchSizes = field(default_factory=BatchSizes)
     optim: OptimConfig = field(default_factory=OptimConfig)
+
+
+def due(plan: tuple[str, ...], step: int) -> list[str]:
+    """The kinds of micro-batch of this step: "kind" always, "kind/n" in every n-th step."""
+    kinds = []
+    for entry in plan:
+        kind, _, every = entry.partition("/")
+        if step % int(every or 1) == 0:
+            kinds.append(kind)
+    return kinds
 
 
 def schedule(progress: float, step: int, config: TrainConfig) -> float:
@@ -107,6 +117,8 @@ class Trainer:
             self._load(load_run(config.init_from)[0])
         self._share_weights()
         if config.compile and cuda:
+            # One code object serves all layers, with and without memory, at many shapes.
+            torch._dynamo.config.recompile_limit = 64
             for layer in self.objective.model.model.layers:
                 layer.compile()
             for block in [*self.objective.model.model.vision.blocks, *self.objective.model.model.audio.blocks]:
@@ -132,17 +144,18 @@ class Trainer:
 
     def _feeder(self, ctc_vocab: str, max_patches: int) -> Feeder:
         config = self.config
+        kinds = tuple(dict.fromkeys(entry.partition("/")[0] for entry in config.plan))
         stream = WorldStream(
             self.tokenizer_json, ctc_vocab, self.glyphs, max_patches, config.sizes,
             seed=config.seed, rank=self.rank, world=self.world, offset=self.progress.data_offset,
-            kinds=tuple(dict.fromkeys(config.plan)),
+            kinds=kinds,
         )  # fmt: skip
         loader = DataLoader(
             stream, batch_size=None, num_workers=config.workers, prefetch_factor=3 if config.workers else None,
             multiprocessing_context="fork" if config.workers else None, pin_memory=False,
         )  # fmt: skip
         return Feeder(
-            iter(loader), self.device, tuple(dict.fromkeys(config.plan)),
+            iter(loader), self.device, kinds,
             capacity=config.capacity, reuse=config.reuse, seed=config.seed + self.rank,
         )  # fmt: skip
 
@@ -197,11 +210,12 @@ class Trainer:
         skip = frozenset(i for i in range(1, layers) if drop.random() < config.layer_dropout * scale * i / (layers - 1))
         out: dict[str, Tensor] = {}
         waited = 0.0
-        for kind in config.plan:
+        kinds = due(config.plan, self.progress.step)
+        for kind in kinds:
             batch, seconds = self.feeder.next(kind)
             waited += seconds
             losses = self._forward(batch, depth, skip)
-            (losses["total"] / len(config.plan)).backward()
+            (losses["total"] / len(kinds)).backward()
             for name, value in losses.items():
                 if name != "total":
                     out[f"{kind}/{name}"] = value.detach()

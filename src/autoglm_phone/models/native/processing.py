@@ -8,26 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
 from autoglm_phone.models.native.configuration import AutoGLMPhoneConfig
 from autoglm_phone.models.native.mel import HOP, SAMPLE_RATE, log_mel
+from autoglm_phone.models.processed import Processed
 
 MIN_PATCHES = 16  # a tiny icon is enlarged to at least this many patches
-
-
-@dataclass(frozen=True)
-class Processed:
-    """A medium ready for its tower, the number of placeholder tokens it takes, and the hash of its content."""
-
-    kind: Literal["image", "audio"]
-    data: dict[str, Any]
-    num_tokens: int
-    content_hash: str
 
 
 def patch_grid(height: int, width: int, max_patches: int, patch: int = 16) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from autoglm_phone.train.world.audio import words as w
 from autoglm_phone.train.world.fillings import compose, template
-from autoglm_phone.train.world.lexicon import NAMES_EN, NAMES_ZH
+from autoglm_phone.train.world.lexicon import NAMES_EN
 from autoglm_phone.train.world.sample import Lang, Split
 from autoglm_phone.train.world.text.grammar import say
 
@@ -186,7 +186,7 @@ def person(rng: random.Random, lang: Lang) -> str:
     if draw < 0.35:
         return rng.choice(w.SURNAMES_ZH) + "".join(rng.sample(w.GIVEN_ZH, rng.randint(1, 2)))
     if draw < 0.6:
-        return rng.choice(NAMES_ZH)
+        return rng.choice(w.SPOKEN_NAMES_ZH)
     if draw < 0.75:
         return rng.choice(w.SURNAMES_ZH) + rng.choice(w.TITLES_ZH)
     return rng.choice(w.KIN_ZH) if draw < 0.9 else "小" + rng.choice(w.GIVEN_ZH)
@@ -352,7 +352,7 @@ def facts(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
 
 def jumble(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
     """Words without a plot, so that the encoder listens instead of guessing."""
-    count = rng.randint(1, 7)
+    count = 1 if rng.random() < 0.08 else rng.randint(2, 8)
     if lang == "en":
         pool = rng.choices(w.EN_WORDS, k=count)
         if rng.random() < 0.3:

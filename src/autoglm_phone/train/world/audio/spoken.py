@@ -51,6 +51,9 @@ _MONTHS = [
     "December",
 ]
 _MONTH = "|".join(_MONTHS)
+_WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+_SHORT = {name[:3]: name for name in (*_MONTHS, *_WEEKDAYS) if len(name) > 3}
+_SHORT_PATTERN = re.compile(rf"\b({'|'.join(_SHORT)})\b\.?")
 # After these a quantity of two is 两, not 二.
 _COUNTED = (
     "个|点|杯|张|只|条|本|件|天|小时|分钟|位|家|部|次|种|瓶|块|元|份|把|辆|岁|周|盒|袋|斤|公斤|公里|米|台|棵|双|"
@@ -191,6 +194,7 @@ def canonical(text: str, lang: Lang) -> str:
     signs, units = (_SIGNS_EN, _UNITS_EN) if lang == "en" else (_SIGNS_ZH, _UNITS_ZH)
     unit_pattern = r"(?<=\d)\s*(" + "|".join(re.escape(u) for u in units) + r")(?![A-Za-z])"
     if lang == "en":
+        text = _SHORT_PATTERN.sub(lambda m: _SHORT[m[1]], text)
         text = re.sub(r"\$(\d+(?:\.\d+)?)", r"\1 dollars", text)
         text = re.sub(r"[¥￥](\d+(?:\.\d+)?)", r"\1 yuan", text)
         text = re.sub(r"\b(\d{4})-(\d{2})-(\d{2})\b", lambda m: f"{_MONTHS[int(m[2]) - 1]} {int(m[3])} {m[1]}", text)

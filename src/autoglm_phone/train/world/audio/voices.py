@@ -103,15 +103,18 @@ def _segments(spoken: str, voice: EspeakVoice) -> list[tuple[str, EspeakVoice]]:
     return [(run, replace(voice, name=names[lang])) for run, lang in language_runs(spoken)]
 
 
-def say(spoken: str, speaker: Speaker) -> np.ndarray:
-    """The clean voice: float32 [T] at 16 kHz, peak below 1. `spoken` is written out as it is pronounced."""
+def say(spoken: str, speaker: Speaker, response: augment.Response = ()) -> np.ndarray:
+    """The voice as a microphone of this response hears it: float32 [T] at 16 kHz.
+
+    `spoken` is written out as it is pronounced.
+    """
     rate: float
     if isinstance(speaker.voice, EspeakVoice):
         raw, rate = espeak.speak(_segments(spoken, speaker.voice), speaker.seed), ESPEAK_RATE
     else:
         raw, rate = flite.speak(spoken, speaker.voice, speaker.seed)
     samples = _trim(raw.astype(np.float32) / 32768, rate)
-    return resample(samples, rate * speaker.tract)
+    return resample(samples, rate * speaker.tract, response)
 
 
 @lru_cache(maxsize=BABBLERS * 2)
@@ -130,7 +133,7 @@ def _babble(split: Split, number: int) -> np.ndarray:
 
 
 def record(rng: random.Random, spoken: str, speaker: Speaker, split: Split) -> np.ndarray:
-    """`say`, then what microphone, room and neighbours add."""
-    clean = say(spoken, speaker)
+    """`say`, then what room and neighbours add."""
+    clean = say(spoken, speaker, augment.microphone(rng))
     babble = _babble(split, rng.randrange(BABBLERS)) if rng.random() < 0.15 else None
     return augment.apply(clean, rng, babble)

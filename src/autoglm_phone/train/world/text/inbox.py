@@ -70,7 +70,7 @@ def message(rng: random.Random, lang: Lang, split: Split, received: int, kind: s
     """A message of this kind (or any), received at `received` minutes after midnight."""
     kind = kind or rng.choice(KINDS)
     sender = sender or pick(rng, "names", NAMES_ZH if lang == "zh" else NAMES_EN, split)
-    at = clock(rng.randrange(7 * 60, 22 * 60, 15))
+    at = clock(rng.randrange((received // 15 + 2) * 15, 23 * 60, 15))  # later on the same day
     place = pick(rng, f"inbox.place.{lang}", PLACES[lang], split)
     item = pick(rng, f"inbox.item.{lang}", ITEMS[lang], split)
     minutes = rng.choice((5, 10, 15, 20, 25, 30, 40))
@@ -94,7 +94,7 @@ def messages(rng: random.Random, lang: Lang, split: Split, count: int) -> list[M
     received = rng.randrange(6 * 60, 12 * 60)
     senders: set[str] = set()
     for _ in range(count):
-        received += rng.randrange(1, 90)
+        received += rng.randrange(1, 75)
         new = message(rng, lang, split, received)
         while new.sender in senders:
             new = message(rng, lang, split, received)

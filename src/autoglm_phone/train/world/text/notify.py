@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from autoglm_phone.train.world.fillings import compose
+from autoglm_phone.train.world.fillings import compose, pick
 from autoglm_phone.train.world.lexicon import NAMES_EN, NAMES_ZH
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Lang, Split, Turn
@@ -56,6 +56,8 @@ def _about_messages(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
     items = compose(rng, "notify.messages", lambda r: messages(r, lang, split, count), split)
     m = rng.choice(items)
     kind = rng.choice(("who_wrote", "what_said", "which_app", "how_many", "how_many_app", "last", "first", "nobody", "detail", "detail", "detail"))
+    if kind == "who_wrote" and sum(other.text.lower() == m.text.lower() for other in items) > 1:
+        kind = "what_said"
     if kind == "detail":
         options = [(other, fact) for other in items for fact in _facts(other)]
         if not options:
@@ -89,7 +91,7 @@ def _about_messages(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
         truth["must_not"] = [other.sender for other in items if other is not m]
     elif kind == "nobody":
         present = {other.sender for other in items}
-        who = rng.choice([name for name in names if name not in present])
+        who = next(name for name in iter(lambda: pick(rng, "names", names, split), None) if name not in present)
         answer = f"没有{who}的消息。" if zh else f"There is no message from {who}."
         truth["must"] = [who, ["没有", "没"]] if zh else [who, ["no", "not", "nothing"]]
     else:

@@ -97,7 +97,7 @@ def _chat(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
     if rng.random() < 0.3:
         lines.append(f"{a}: {'谢谢' if lang == 'zh' else 'Thanks'}")
     if lang == "zh":
-        lines = [full_width(line) if rng.random() < 1 else line for line in lines]
+        lines = [full_width(line) for line in lines]
         what = {"meet": f"约{b}{m.at}在{m.place}见面", "bring": f"让{b}带{m.item}", "call": f"要和{b}{m.at}通电话"}[m.kind]
         text = f"{a}{what},{b}{'同意了' if agreed else '拒绝了'}。"
     else:
@@ -111,7 +111,7 @@ def _calendar(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Dra
     count = rng.choice((2, 3, 3, 4))
     items = compose(rng, "summary.calendar", lambda r: entries(r, lang, split, count), split)
     if lang == "zh":
-        text = f"共有{len(items)}个安排:" + ";".join(f"{clock(e.start)}在{e.place}{e.title}" for e in items) + "。"
+        text = f"共有{len(items)}个安排:" + ";".join(f"{clock(e.start)}在{e.place}有{e.title}" for e in items) + "。"
     else:
         text = f"There are {len(items)} events: " + "; ".join(f"{e.title} at {clock(e.start)} at {e.place}" for e in items) + "."
     facts = [str(len(items)), *(fact for e in items for fact in (clock(e.start), e.title, e.place))]

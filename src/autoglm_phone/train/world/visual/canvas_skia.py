@@ -117,6 +117,19 @@ class SkiaCanvas(Canvas):
         self._canvas.drawImageRect(picture, rect, sampling)
         self._canvas.restore()
 
+    def gradient(self, box: Box, first: Color, second: Color, horizontal: bool = False, radius: float = 0) -> None:
+        # A shader is many times faster than stretching a small picture.
+        rect = self._rect_px(box)
+        end = skia.Point(rect.right(), rect.top()) if horizontal else skia.Point(rect.left(), rect.bottom())
+        paint = skia.Paint(AntiAlias=True)
+        paint.setShader(
+            skia.GradientShader.MakeLinear(
+                points=[skia.Point(rect.left(), rect.top()), end], colors=[skia.Color(*first), skia.Color(*second)]
+            )
+        )
+        r = radius * self.scale
+        self._canvas.drawRoundRect(rect, r, r, paint)
+
     def pixels(self) -> np.ndarray:
         # Pillow drops the fourth channel several times faster than a strided numpy copy.
         return np.array(Image.fromarray(self._buffer).convert("RGB"))

@@ -39,7 +39,7 @@ def degrade(pixels: np.ndarray, rng: random.Random, strength: float = 1.0) -> np
         return _jpeg(pixels, rng.randint(45, 92))
     if kind < 0.65:
         return _add_noise(pixels, rng)
-    if kind < 0.8:
+    if kind < 0.8 and pixels.size < 3_000_000:  # slow, and hardly seen, on large pictures
         image = Image.fromarray(pixels).filter(ImageFilter.BoxBlur(rng.uniform(0.2, 0.6) * strength))
         return np.asarray(image)
     gain, offset = rng.uniform(0.85, 1.1), rng.uniform(-12, 12)

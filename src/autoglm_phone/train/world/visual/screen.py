@@ -10,7 +10,7 @@ import numpy as np
 from autoglm_phone.train.world.registry import Builder, Draft
 from autoglm_phone.train.world.sample import Lang, Picture, Sample, Split, Turn
 from autoglm_phone.train.world.scoring import Score, normalise, scorer
-from autoglm_phone.train.world.visual import layouts_system  # noqa: F401  (registers its layouts)
+from autoglm_phone.train.world.visual import layouts_shop, layouts_system, layouts_talk  # noqa: F401  (they register themselves)
 from autoglm_phone.train.world.visual.canvas import make_canvas, pick_typeset
 from autoglm_phone.train.world.visual.content import Content
 from autoglm_phone.train.world.visual.degrade import degrade

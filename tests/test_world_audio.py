@@ -1,0 +1,308 @@
+"""The spoken world: repeatable to the bit, said in the words that are written down, voices apart by split."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+pytest.importorskip("espeakng_loader")
+
+from autoglm_phone.errors import ConfigError, InvalidRequestError
+from autoglm_phone.media import espeak, speech
+from autoglm_phone.train.world import registry, scoring
+from autoglm_phone.train.world.audio import augment, flite, sentences, voices
+from autoglm_phone.train.world.audio import words as w
+from autoglm_phone.train.world.audio.spoken import bare, canonical, chinese_number, english_number, spoken
+from autoglm_phone.train.world.sample import Sample
+
+AUDIO = ("asr", "spoken_task", "speech_screen", "speech_chart")
+
+
+def available(name: str) -> None:
+    if not registry.is_available(name):
+        pytest.skip(f"{name} needs packages that are not installed")
+
+
+def digest(sample: Sample) -> str:
+    parts = [repr((sample.turns, sample.truth, [c.text for c in sample.clips]))]
+    parts += [hashlib.sha256(c.samples.tobytes()).hexdigest() for c in sample.clips]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def test_espeak_has_no_memory_of_what_it_said() -> None:
+    voice = espeak.EspeakVoice("cmn+f5", rate=180)
+    first = espeak.speak([("打开蓝牙。", voice)])
+    espeak.speak([("Something else, in a whisper.", espeak.EspeakVoice("en-us+whisper"))])
+    again = espeak.speak([("打开蓝牙。", voice)])
+    assert len(first) > 8000
+    assert np.array_equal(first, again)
+
+
+def test_samples_are_the_same_in_any_order() -> None:
+    first = [digest(registry.generate("asr", "train", i)) for i in range(12)]
+    again = [digest(registry.generate("asr", "train", i)) for i in reversed(range(12))]
+    assert first == again[::-1]
+
+
+def test_samples_are_the_same_in_a_fresh_process() -> None:
+    code = (
+        "import hashlib; from autoglm_phone.train.world import registry\n"
+        "for i in (3, 7, 9): print(hashlib.sha256(registry.generate('asr', 'test', i).clips[-1].samples.tobytes()).hexdigest())"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    here = [registry.generate("asr", "test", i).clips[-1].samples.tobytes() for i in (3, 7, 9)]
+    assert out == [hashlib.sha256(data).hexdigest() for data in here]
+
+
+def test_every_voice_exists() -> None:
+    """espeak falls back to the plain voice for an unknown variant: each one must change the sound."""
+    plain = espeak.speak([("打开蓝牙", espeak.EspeakVoice("cmn"))])
+    for variant in sorted({v for names in voices.VARIANTS.values() for v in names if v}):
+        samples = espeak.speak([("打开蓝牙", espeak.EspeakVoice(f"cmn+{variant}"))])
+        assert 0.4 < len(samples) / espeak.ESPEAK_RATE < 4, variant
+        assert np.abs(samples).max() > 300, variant
+        assert not np.array_equal(samples, plain), variant
+    for accent in {a for names in voices.ACCENTS.values() for a in names}:
+        assert len(espeak.speak([("hello there", espeak.EspeakVoice(accent))])) > 8000
+
+
+def test_splits_have_voices_of_their_own() -> None:
+    train, val, test = (set(voices.VARIANTS[split]) for split in ("train", "val", "test"))
+    assert not train & test
+    assert not train & val
+    assert not val & test
+    heard = {split: set() for split in ("train", "test")}
+    for split, names in heard.items():
+        rng = random.Random(5)
+        for _ in range(400):
+            speaker = voices.draw(rng, split, "zh")
+            names.add(speaker.voice.name)
+    assert not heard["train"] & heard["test"]
+
+
+def test_unknown_voice_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no voice"):
+        espeak.speak([("x", espeak.EspeakVoice("xx-nowhere"))])
+
+
+@pytest.mark.parametrize(
+    ("text", "sound"),
+    [
+        ("妈麻马骂", ["m'A55", "m'A35", "m'A214", "m'A51"]),
+        ("银行", ["ji35nX'A35N"]),
+        ("睡觉", ["s.wei51tS;j'Au51"]),
+        ("快乐", ["kh'uai51", "l'@51"]),
+    ],
+)
+def test_chinese_characters_are_really_spoken(text: str, sound: list[str]) -> None:
+    heard = espeak.phonemes(text, "cmn").replace("_|", "").split()
+    assert heard == sound
+
+
+def test_no_two_entries_of_a_chinese_pool_sound_alike() -> None:
+    for pool in (w.SURNAMES_ZH, w.GIVEN_ZH, w.CITIES_ZH, w.GOODS_ZH, w.PLACES_ZH, w.SETTINGS_ZH, w.APPS_ZH):
+        heard: dict[str, str] = {}
+        for entry in pool:
+            sound = espeak.phonemes(spoken(entry, "zh"), "cmn")
+            assert heard.setdefault(sound, entry) == entry
+
+
+@pytest.mark.parametrize(
+    ("lang", "text", "said"),
+    [
+        ("zh", "3点20分", "三点二十分"),
+        ("zh", "2点5分", "两点五分"),
+        ("zh", "12月2日", "十二月二日"),
+        ("zh", "2026年11月3日", "二零二六年十一月三日"),
+        ("zh", "105元", "一百零五元"),
+        ("zh", "12.5公里", "十二点五公里"),
+        ("zh", "拨打13800138000", "拨打一三八零零一三八零零零"),
+        ("zh", "3010", "三千零一十"),
+        ("en", "at 3:20 PM", "at three twenty p m"),
+        ("en", "at 7:00", "at seven o'clock"),
+        ("en", "at 8:05 AM", "at eight oh five a m"),
+        ("en", "March 3", "March third"),
+        ("en", "October 28", "October twenty eighth"),
+        ("en", "in 2026", "in twenty twenty six"),
+        ("en", "12.5 dollars", "twelve point five dollars"),
+        ("en", "call 1380013800", "call one three eight zero zero one three eight zero zero"),
+        ("en", "1200 steps", "one thousand two hundred steps"),
+    ],
+)
+def test_numbers_are_spelled_out(lang, text: str, said: str) -> None:
+    assert spoken(text, lang) == said
+
+
+@pytest.mark.parametrize(
+    ("lang", "text", "written"),
+    [
+        ("zh", "算一下12×3=?", "算一下12乘以3等于多少"),
+        ("zh", "会议15:30开始", "会议15点30分开始"),
+        ("zh", "打了15%的折", "打了百分之15的折"),
+        ("zh", "点击“蓝牙”", "点击蓝牙"),
+        ("zh", "一共¥12.5", "一共12.5元"),
+        ("en", "What is 12+30?", "What is 12 plus 30?"),
+        ("en", "12 - 5 = ?", "12 minus 5 equals what"),
+        ("en", "Tap 'Settings'", "Tap Settings"),
+        ("en", "It costs $1,200", "It costs 1200 dollars"),
+        ("en", "It's Tue, 25°C", "It's Tuesday, 25 degrees Celsius"),
+    ],
+)
+def test_one_written_form(lang, text: str, written: str) -> None:
+    assert canonical(text, lang) == written
+
+
+def test_bare_keeps_what_is_heard() -> None:
+    assert bare("Set it to 3:20 p.m., don't wait.", "en") == "set it to 3:20 pm don't wait"
+    assert bare("打开微信，给3号房12.5元。", "zh") == "打开微信给3号房12.5元"
+
+
+def test_numbers_in_words() -> None:
+    assert english_number(90_017) == "ninety thousand seventeen"
+    assert chinese_number(20_305) == "二万零三百零五"
+    assert chinese_number(110) == "一百一十"
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_sentences_are_many_and_belong_to_one_split(lang) -> None:
+    made = {
+        split: {sentences.sentence(random.Random(i), lang, split, False) for i in range(600)}
+        for split in ("train", "test")
+    }
+    assert len(made["train"]) > 540
+    assert not made["train"] & made["test"]
+    for text in made["train"]:
+        said = spoken(canonical(text, lang), lang)
+        assert not any(c.isdigit() for c in said), said
+
+
+@pytest.mark.parametrize("name", AUDIO)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_references_score_and_clips_are_sound(name: str, split) -> None:
+    available(name)
+    for index in range(12 if name in ("asr", "spoken_task") else 4):
+        sample = registry.generate(name, split, index)
+        score = scoring.score(sample, sample.answer.text, sample.answer.reasoning)
+        assert score.correct, (sample.id, sample.answer, sample.truth, score)
+        for turns in (sample.turns, *sample.alternatives):
+            text = "".join(turn.text for turn in turns)
+            assert text.count("<audio>") == len(sample.clips)
+            assert text.count("<image>") == len(sample.pictures)
+        for clip in sample.clips:
+            assert clip.samples.dtype == np.float32
+            assert np.isfinite(clip.samples).all()
+            seconds = len(clip.samples) / 16_000
+            assert 0.5 < seconds < 28
+            assert 0.05 < np.abs(clip.samples).max() <= 1
+            assert clip.text == clip.text.strip().lower()
+            # CTC needs a state (25 a second) per character and one between equal neighbours.
+            repeats = sum(a == b for a, b in zip(clip.text, clip.text[1:], strict=False))
+            assert seconds * 25 > len(clip.text) + repeats
+
+
+def test_the_voice_stands_out_from_what_surrounds_it() -> None:
+    rng = random.Random(1)
+    voice = voices.say("one two three", voices.draw(rng, "train", "en"))
+    for seed in range(30):
+        out = augment.apply(voice, random.Random(seed))
+        assert len(out) > len(voice)
+        assert np.abs(out).max() <= 1
+        assert out.std() > 1e-3
+
+
+@pytest.mark.parametrize("rate", [22_050, 8_000, 16_000, 19_300.7])
+def test_resampling_keeps_a_tone(rate: float) -> None:
+    seconds, hz = 0.8, 1000.0
+    tone = np.sin(2 * np.pi * hz * np.arange(int(seconds * rate)) / rate).astype(np.float32)
+    out = augment.resample(tone, rate)
+    middle = out[len(out) // 4 : len(out) * 3 // 4]
+    peak = np.argmax(np.abs(np.fft.rfft(middle * np.hanning(len(middle))))) * 16_000 / len(middle)
+    assert abs(peak - hz) < 15
+    assert 0.9 < np.abs(middle).max() < 1.1
+
+
+@pytest.mark.skipif(not flite.available(), reason="Debian's libflite1 is not installed")
+@pytest.mark.parametrize("name", flite.DIPHONE + flite.STATISTICAL)
+def test_flite_repeats_itself(name: str) -> None:
+    voice = flite.FliteVoice(name, pitch=140)
+    first, rate = flite.speak("set an alarm", voice, seed=4)
+    flite.speak("something else", voice, seed=9)
+    again, _ = flite.speak("set an alarm", voice, seed=4)
+    assert rate in (8000, 16_000)
+    assert 0.5 < len(first) / rate < 3
+    assert np.array_equal(first, again)
+
+
+def test_a_missing_flite_falls_back_to_espeak(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flite, "available", lambda: False)
+    for seed in range(40):
+        assert isinstance(voices.draw(random.Random(seed), "train", "en").voice, espeak.EspeakVoice)
+
+
+# --- the server's text to speech -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("voice", sorted(speech.VOICES))
+def test_synthesize_makes_a_wave_file(voice: str) -> None:
+    import soundfile
+
+    samples, rate = soundfile.read(io.BytesIO(speech.synthesize("你好，Hello there.", voice=voice)), dtype="int16")
+    assert rate == 22_050
+    assert samples.ndim == 1
+    assert 1 < len(samples) / rate < 5
+    assert 2000 < np.abs(samples).max() < 32_767
+
+
+def test_speed_and_language() -> None:
+    slow, quick = (len(speech.synthesize("How are you today?", speed=s)) for s in (0.6, 1.8))
+    assert slow > 1.8 * quick
+    assert speech.language_runs("把The driver lost the phone翻译成中文") == [
+        ("把", "zh"),
+        ("The driver lost the phone", "en"),
+        ("翻译成中文", "zh"),
+    ]
+    assert speech.language_runs("打开WiFi") == [("打开WiFi", "zh")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "param"),
+    [
+        ({"text": "  "}, "input"),
+        ({"text": "x" * 4097}, "input"),
+        ({"text": "a", "voice": "nobody"}, "voice"),
+        ({"text": "a", "speed": 9.0}, "speed"),
+        ({"text": "a", "speed": float("nan")}, "speed"),
+        ({"text": "a", "lang": "xx"}, "language"),
+    ],
+)
+def test_bad_requests_are_refused(arguments: dict, param: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        speech.synthesize(**arguments)
+    assert caught.value.param == param
+
+
+def test_a_missing_loader_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    with pytest.raises(ConfigError, match="pip install"):
+        speech.synthesize("hello")
+
+
+def test_threads_get_the_same_audio_as_one() -> None:
+    alone = speech.synthesize("one two three", voice="nova")
+    results: list[bytes] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(speech.synthesize("one two three", voice="nova")))
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [alone] * 6
