@@ -76,10 +76,9 @@ def decode_rate(engine: Engine, streams: int, args: argparse.Namespace) -> float
 
 def transformers_rate(folder: Path, args: argparse.Namespace) -> float:
     """Single-stream decode tokens a second of transformers' generate, KV cache on, float32, median of the repeats."""
-    import autoglm_phone.models.native.modeling  # registers the Auto classes
-    from transformers import AutoModelForCausalLM
+    from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    model = AutoGLMPhoneForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     rates = []
     for repeat in range(args.repeats):
         ids = torch.tensor(prompts(1, args.prompt, model.config.vocab_size, args.seed + repeat))
@@ -146,8 +145,8 @@ def main() -> None:
             f"{args.threads} threads, load average {os.getloadavg()[0]:.1f}"
         )
         print(
-            f"model: {args.model.name}, {args.dtype}; seed {args.seed}; prompt {args.prompt}, output {args.output} tokens; "
-            f"{args.repeats} repeats, medians; loaded in {load:.2f} s"
+            f"model: {args.model.name}, {args.dtype}; seed {args.seed}; prompt {args.prompt}, "
+            f"output {args.output} tokens; {args.repeats} repeats, medians; loaded in {load:.2f} s"
         )
         generate(engine, prompts(2, 16, engine.runner.vocab_size, 999), 8)  # warm up
         one = decode_rate(engine, 1, args)

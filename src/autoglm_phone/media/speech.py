@@ -36,9 +36,10 @@ VOICES: dict[str, tuple[str, int]] = {
     "verse": ("m5", 50),
 }
 _CJK = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-# A Latin phrase of four words or more is spoken by an English voice; a shorter one inside Chinese stays in the Chinese
+# A Latin phrase of three words or more is spoken by an English voice; a shorter one inside Chinese stays in the Chinese
 # voice, which speaks it without a break.
-_LATIN_PHRASE = re.compile(rf"[A-Za-z][^{_CJK}]*?(?:\s[^\s{_CJK}]*[A-Za-z][^\s{_CJK}]*){{3,}}[^{_CJK}]*")
+_LATIN = re.compile(rf"[A-Za-z][^{_CJK}]*")
+_ENGLISH_WORDS = 3
 _NORMAL_RATE = 170  # words/min
 
 
@@ -53,7 +54,9 @@ def language_runs(text: str) -> list[tuple[str, Literal["zh", "en"]]]:
         return [(text, "en")]
     runs: list[tuple[str, Literal["zh", "en"]]] = []
     at = 0
-    for match in _LATIN_PHRASE.finditer(text):
+    for match in _LATIN.finditer(text):
+        if len(re.findall(r"[A-Za-z']+", match[0])) < _ENGLISH_WORDS:
+            continue
         runs += [(text[at : match.start()], "zh"), (match[0], "en")]
         at = match.end()
     runs.append((text[at:], "zh"))

@@ -39,7 +39,8 @@ def noise_generator(rng: random.Random) -> np.random.Generator:
 
 
 def resample(samples: np.ndarray, rate: float, response: Response = ()) -> np.ndarray:
-    """Band-limited resampling from `rate` Hz to 16 kHz through the spectrum; lengths are rounded to FFT-friendly ones.
+    """Band-limited resampling from `rate` Hz to 16 kHz through the spectrum; lengths are rounded up to
+    FFT-friendly ones, which moves the tempo by up to 3 %.
 
     Passing a `rate` other than the true one moves pitch and formants together: another vocal tract. `response` is a
     microphone's, applied on the way.

@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 
 from autoglm_phone.errors import ConfigError
-from autoglm_phone.media.speech import TRANSCRIBE_PROMPT, detect_language
+from autoglm_phone.media.speech import TRANSCRIBE_PROMPT, detect_language, language_runs
 from autoglm_phone.train.world import registry
 from autoglm_phone.train.world.audio import voices
 from autoglm_phone.train.world.audio.sentences import finished, sentence
@@ -74,15 +74,18 @@ _SPOKEN = {
 }
 _THOUGHTFUL = frozenset({"arith", "datetime", "units", "price", "translate"})
 _LIMIT: dict[Lang, int] = {"zh": 60, "en": 150}  # characters of a spoken question: about 15 s
-_SAYABLE = re.compile(r"[\w\s.,:;'’?!，。？！：；、（）()°%$¥+\-−×÷*/=~…\"“”‘’「」《》—–·&]+")
+_LONGEST: dict[Lang, int] = {"zh": 75, "en": 230}  # characters of a recording: 25 s at the slowest
+_SAYABLE = re.compile(r"[A-Za-zÀ-ÿ0-9\u4e00-\u9fff\s.,:;'’?!，。？！：；、（）()°%$¥+\-−×÷*/=~…\"“”‘’「」《》—–·&]+")
 _TYPED = re.compile(r"\b(pls|thx|plz|btw)\b|[:;]-?\)|[\U0001f000-\U0001ffff]", re.IGNORECASE)
 
 
 def clip_of(rng: random.Random, text: str, split: Split, lang: Lang | None = None) -> Clip:
     """A recording of `text` (canonical form) by a speaker of this split."""
     lang = lang or detect_language(text)
-    speaker = voices.draw(rng, split, lang)
-    samples = voices.record(rng, spoken(text, lang), speaker, split)
+    runs = language_runs(text)
+    speaker = voices.draw(rng, split, lang, english_only=detect_language(text) == "en")
+    said = "".join(spoken(run, code) for run, code in runs)
+    samples = voices.record(rng, said, speaker, split)
     return Clip(samples, bare(text, lang), lang, speaker.id)
 
 
@@ -91,7 +94,13 @@ def sayable(text: str, lang: Lang) -> str | None:
     text = _TYPED.sub(" ", text).strip()
     if not text or "\n" in text or not _SAYABLE.fullmatch(text) or len(text) > _LIMIT[lang]:
         return None
-    return canonical(text, lang)
+    return "".join(_run_form(run, code) for run, code in language_runs(text)).strip()
+
+
+def _run_form(run: str, lang: Lang) -> str:
+    """A run's canonical form; a space stays where an English run meets another."""
+    tail = " " if lang == "en" and run.endswith(" ") else ""
+    return canonical(run, lang) + tail
 
 
 def heard(text: str, lang: Lang, reasoning: str = "") -> str:
@@ -127,8 +136,13 @@ def _content(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
             if found is not None and detect_language(found[1]) == lang:
                 return finished(found[1], lang)
     count = rng.choices((1, 2, 3, 4, 5), (0.84, 0.07, 0.04, 0.03, 0.02))[0]
-    joint = "" if lang == "zh" else " "
-    return joint.join(finished(canonical(sentence(rng, lang, split, unseen), lang), lang) for _ in range(count))
+    text = finished(canonical(sentence(rng, lang, split, unseen), lang), lang)
+    for _ in range(count - 1):
+        more = finished(canonical(sentence(rng, lang, split, unseen), lang), lang)
+        if len(text) + len(more) > _LONGEST[lang]:
+            break
+        text += more if lang == "zh" else f" {more}"
+    return text
 
 
 def _difficulty(clip: Clip) -> int:

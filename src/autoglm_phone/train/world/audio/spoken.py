@@ -245,5 +245,7 @@ def bare(text: str, lang: Lang) -> str:
     """Lower case without punctuation: "Set it to 3:20 PM." -> "set it to 3:20 pm"; Chinese also without spaces."""
     text = re.sub(r"\b([ap])\.m\.?", r"\1m", text.lower().replace("’", "'"))
     text = re.sub(r"(?<!\d)[.:,](?!\d)|(?<=\d)[.:,](?!\d)|(?<!\d)[.:,](?=\d)", " ", text)
-    text = re.sub(r"[^\w\s.:'%]|_", " ", text) if lang == "en" else re.sub(r"[^\w.%]|_", "", text)
-    return re.sub(r"\s+", " ", text).strip()
+    text = re.sub(r"\s+", " ", re.sub(r"[^\w\s.:'%]|_", " ", text)).strip()
+    if lang == "zh":  # spaces stay between Latin words only
+        text = re.sub(r" (?![a-z0-9])|(?<![a-z0-9]) ", "", text)
+    return text

@@ -58,17 +58,17 @@ class Speaker:
         return f"{engine}:{self.voice.name}:{self.tract:.2f}"
 
 
-def draw(rng: random.Random, split: Split, lang: Lang) -> Speaker:
-    """A speaker of this split and language."""
+def draw(rng: random.Random, split: Split, lang: Lang, english_only: bool = True) -> Speaker:
+    """A speaker of this split and language; flite's voices know English alone."""
     tract = 1.0 if rng.random() < 0.35 else rng.uniform(0.88, 1.16)
     seed = rng.getrandbits(30)
-    if lang == "en" and rng.random() < 0.3:
+    if lang == "en" and rng.random() < 0.3 and english_only:
         # The statistical voices are slow to compute: one flite clip in four.
         names = FLITE[split]
         name = rng.choice([n for n in names if n in flite.DIPHONE] or names)
         if rng.random() < 0.25 and any(n in flite.STATISTICAL for n in names):
             name = rng.choice([n for n in names if n in flite.STATISTICAL])
-        voice = flite.FliteVoice(name, stretch=rng.uniform(0.85, 1.3) * tract, pitch=rng.uniform(85, 210) / tract)
+        voice = flite.FliteVoice(name, stretch=rng.uniform(0.95, 1.35) * tract, pitch=rng.uniform(85, 210) / tract)
         if flite.available():
             return Speaker(voice, tract, seed)
     variant = rng.choice(VARIANTS[split])

@@ -71,7 +71,7 @@ def _earlier(rng: random.Random, name: str, lang: Lang, split: Split) -> tuple[T
         if sum(len(turn.text) + len(turn.reasoning) for turn in draft.turns) > 260:
             continue
         user, answer = draft.turns
-        keep = rng.random() < 0.6
+        keep = rng.random() < 0.7
         earlier += [user, answer if keep else replace(answer, reasoning="")]
         wanted -= 1
         if not wanted:

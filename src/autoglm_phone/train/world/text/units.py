@@ -80,7 +80,7 @@ def _amount(rng: random.Random, low: int, high: int) -> Decimal:
     if draw < 0.2:
         return Decimal(rng.randint(low * 10 + 1, high * 10)).scaleb(-1)
     if draw < 0.25:
-        return Decimal(rng.randint(low * 100 + 1, high * 10)).scaleb(-2)
+        return Decimal(rng.randint(low * 100 + 1, max(low + 1, high) * 100)).scaleb(-2)
     return Decimal(rng.randint(low, high))
 
 

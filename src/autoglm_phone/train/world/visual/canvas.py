@@ -201,16 +201,23 @@ class Canvas(ABC):
         self.glyphs = [g for g in self.glyphs if not (x0 <= g.x0 + g.x1 <= x1 and y0 <= g.y0 + g.y1 <= y1)]
 
 
+_CLOSING = frozenset("，。！？、；：”’）》…,.!?;:)%")
+
+
 def _pieces(text: str) -> Iterator[str]:
     """Unbreakable pieces: a word with its space, or one Chinese character."""
     word = ""
     for char in text:
-        if ord(char) >= 0x2E80:
+        if char in _CLOSING:  # never begins a line
+            word += char
+        elif ord(char) >= 0x2E80:
             if word:
                 yield word
-                word = ""
-            yield char
+            word = char
         else:
+            if word and ord(word[0]) >= 0x2E80 and char != " ":
+                yield word
+                word = ""
             word += char
             if char == " ":
                 yield word

@@ -309,7 +309,7 @@ def login(s: Stage) -> None:
             w = c.measure(caption, 13) + 16
             s.write(x1 - 10, y + 24, caption, 13, th.accent, anchor="r")
             s.touch((x0, y, x1 - w - 8, y + 48), "field", names=names)
-            s.touch((x1 - w - 6, y, x1, y + 48), "button", caption, wishes=(s.t("发送验证码", "send me the code"),))
+            s.touch((x1 - w - 6, y, x1, y + 48), "button", caption, wishes=(s.t("发送验证码", "send the code"),))
         else:
             s.touch(box, "field", names=names, wishes=(s.t(f"填写{hint}", f"fill in the {hint.lower()}"),) if i != focused else ())
         y += 62

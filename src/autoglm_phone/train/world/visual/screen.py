@@ -5,17 +5,22 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-import numpy as np
-
 from autoglm_phone.train.world.registry import Builder, Draft
 from autoglm_phone.train.world.sample import Lang, Picture, Sample, Split, Turn
 from autoglm_phone.train.world.scoring import Score, normalise, scorer
-from autoglm_phone.train.world.visual import layouts_shop, layouts_system, layouts_talk  # noqa: F401  (they register themselves)
+from autoglm_phone.train.world.visual import (  # noqa: F401  (layouts register themselves)
+    layouts_media,
+    layouts_shop,
+    layouts_system,
+    layouts_talk,
+    layouts_tools,
+    layouts_unseen,
+)
 from autoglm_phone.train.world.visual.canvas import make_canvas, pick_typeset
 from autoglm_phone.train.world.visual.content import Content
 from autoglm_phone.train.world.visual.degrade import degrade
 from autoglm_phone.train.world.visual.layouts import LAYOUTS, Layout
-from autoglm_phone.train.world.visual.prompts import wrap
+from autoglm_phone.train.world.visual.prompts import as_alternative, pick_frame, wrap
 from autoglm_phone.train.world.visual.stage import Stage
 from autoglm_phone.train.world.visual.tasks import Screen, Task
 from autoglm_phone.train.world.visual.theme import pick_theme
@@ -86,9 +91,11 @@ def build_screen(rng: random.Random, split: Split, unseen: bool) -> Draft:
     tasks = _spread(rng, shown.taps, 7) + _spread(rng, shown.actions, 3)
     first = rng.choice(tasks[:1] + tasks[-1:] if rng.random() < 0.4 else tasks[:1])
     others = [task for task in tasks if task is not first][:8]
-    turns = wrap(rng, shown.lang, first, shown.app, split)
-    alternatives = tuple(wrap(rng, shown.lang, task, shown.app, split)[-2:] for task in others)
-    return Draft(shown.lang, first.difficulty, turns, first.truth, (shown.picture,), alternatives=alternatives)
+    frame = pick_frame(rng, shown.lang, unseen)
+    turns = wrap(rng, shown.lang, first, shown.app, split, frame)
+    alternatives = tuple(as_alternative(rng, shown.lang, task, shown.app, frame) for task in others)
+    difficulty = min(4, first.difficulty + (1 if frame.steps else 0))
+    return Draft(shown.lang, difficulty, turns, first.truth, (shown.picture,), alternatives=alternatives)
 
 
 def build_read(rng: random.Random, split: Split, unseen: bool) -> Draft:
@@ -110,10 +117,6 @@ def _screen_text(sample: Sample, answer: str, reasoning: str) -> Score:
 
     correct = plain(answer) in {plain(text) for text in sample.truth["accept"]}
     return Score(correct, float(correct))
-
-
-def pixels_of(sample: Sample) -> np.ndarray:
-    return sample.pictures[0].pixels
 
 
 BUILDERS: dict[str, Builder] = {"screen": build_screen, "screen_read": build_read}

@@ -70,6 +70,7 @@ class Stage:
     top: float = 0.0  # first free dp below the bars
     bottom: float = 0.0  # first dp that the bottom bars cover
     scrolls: bool = False  # more is found below
+    trimmed: bool = False  # some element is covered, so the last of a list can't be told
     elements: list[Element] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     specials: list[Special] = field(default_factory=list)
@@ -107,9 +108,9 @@ class Stage:
             self.elements.clear()
             self.facts.clear()
             self.labels.clear()
-            self.scrolls = False
+            self.scrolls = self.trimmed = False
             return
         x0, y0, x1, y1 = box
-        self.elements = [
-            e for e in self.elements if e.box[2] <= x0 or e.box[0] >= x1 or e.box[3] <= y0 or e.box[1] >= y1
-        ]
+        kept = [e for e in self.elements if e.box[2] <= x0 or e.box[0] >= x1 or e.box[3] <= y0 or e.box[1] >= y1]
+        self.trimmed |= len(kept) < len(self.elements)
+        self.elements = kept

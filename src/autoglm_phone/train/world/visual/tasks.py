@@ -134,7 +134,7 @@ class Screen:
                 what = f"the {_ORDINALS['en'][i]} {unit[1]}{place}"
             tasks.append(self._tap(e, self._verb(what), what, 2))
         last = members[-1]
-        if not self.stage.scrolls and len(members) > 2:
+        if not (self.stage.scrolls or self.stage.trimmed) and len(members) > 2:
             what = f"最后一{unit[0]}" if self.lang == "zh" else f"the last {unit[1]}"
             if group in {"bottom", "top"}:
                 what = ("底部" if group == "bottom" else "顶部") + what if self.lang == "zh" else f"{what} at the {group}"

@@ -280,7 +280,8 @@ def keyboard(s: Stage) -> None:
             c.rect(box, key, 5)
             c.text((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, char.upper() if upper else char, 18, ink, anchor="m")
             cap = char.upper()
-            s.touch(box, "key", names=(f"键盘上的字母{cap}",) if s.lang == "zh" else (f"the letter {cap} on the keyboard",))
+            if s.rng.random() < 0.12:  # a few of them: letters shall not crowd out other targets
+                s.touch(box, "key", names=(f"键盘上的字母{cap}",) if s.lang == "zh" else (f"the letter {cap} on the keyboard",))
             x += w
     y = y0 + 2.5 * step + 3
     icon_button(s, (c.width - w * 0.75, y), "backspace", 20, ink)

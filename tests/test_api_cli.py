@@ -1,0 +1,91 @@
+"""The command line and the start script: quick, clear refusals, and a server that says when it is ready."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CLI = [sys.executable, "-m", "autoglm_phone.cli"]
+
+
+def run(*args: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*CLI, *args], capture_output=True, text=True, timeout=timeout, cwd="/")
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--quantization", "awq"], "not built yet"),
+        (["--quantized"], "not built yet"),
+        (["--tensor-parallel-size", "2"], "not built yet"),
+        (["--no-dynamic-graph"], "later release"),
+        (["--exit-risk", "0.01"], "later release"),
+        (["--frobnicate"], "unknown flag"),
+        (["--model", "/nowhere"], "no model folder"),
+        (["--dtype", "float7"], "unknown dtype"),
+        (["--port", "99999"], "port"),
+        (["--limit-mm-per-prompt", "smell=3"], "smell"),
+        (["--limit-mm-per-prompt", "{"], "must look like"),
+        (["--mm-processor-kwargs", '{"x": 1}'], "max_pixels"),
+        (["--mm-processor-kwargs", "["], "JSON"),
+        (["--api-key-file", "/nowhere"], "cannot read"),
+        (["--host", "203.0.113.7"], "cannot listen"),
+        (["--log-level", "loud"], "log-level"),
+    ],
+)
+def test_refusals_are_one_line(args: list[str], words: str) -> None:
+    done = run("serve", "--port", "0", *args)
+    assert done.returncode == 2
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("autoglm-phone: error: ") and words in last
+    assert "Traceback" not in done.stderr
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    code = "import sys, autoglm_phone.cli; print([m for m in ('torch', 'transformers', 'fastapi', 'numpy') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+    assert "serve" in run("--help").stdout
+
+
+def start(command: list[str], environment: dict[str, str]) -> tuple[subprocess.Popen[str], str, float]:
+    """(process, url, seconds until it listened)"""
+    began = time.monotonic()
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, cwd="/tmp", env={**os.environ, **environment}, start_new_session=True
+    )
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        found = re.search(r"Server listening on http://[^:]+:(\d+)", line)
+        if found:
+            threading.Thread(target=process.stderr.read, daemon=True).start()
+            log = "".join(lines)
+            assert "Initializing" in log and "Tokenizer" in log and "Device" in log
+            return process, f"http://127.0.0.1:{found[1]}", time.monotonic() - began
+    process.wait(5)
+    pytest.fail("the server did not start: " + "".join(lines))
+
+
+def test_the_start_script_serves_under_the_agents_name(tiny_model: Path) -> None:
+    script = str(ROOT / "deploy" / "run_autoglm_server.sh")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    process, url, seconds = start([script, "--max-num-seqs", "4"], {"MODEL": str(tiny_model), "PORT": "0", "PATH": path})
+    try:
+        assert httpx.get(f"{url}/v1/models").json()["data"][0]["id"] == "autoglm-phone-9b"
+        body = {"model": "autoglm-phone-9b", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}
+        assert httpx.post(f"{url}/v1/chat/completions", json=body, timeout=30).status_code == 200
+        assert seconds < 60
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) in (0, 130, -signal.SIGINT)

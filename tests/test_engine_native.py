@@ -1,0 +1,427 @@
+"""The engine's logits against the reference's, native family: any batch, chunking, prefix hit, preemption and media."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from autoglm_phone.config import EngineConfig
+from autoglm_phone.engine.core import Engine
+from autoglm_phone.engine.loop import load_engine
+from autoglm_phone.engine.request import EngineRequest, MediaItem, SamplingParams, StepOutput, ThinkingBudget
+from autoglm_phone.errors import CheckpointError, ConfigError, InvalidRequestError, NotBuiltError
+from autoglm_phone.models.native.configuration import AutoGLMPhoneConfig
+from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
+from autoglm_phone.models.native.processing import content_hash
+
+TOLERANCE = 1e-4
+VOCAB, IMAGE, AUDIO = 160, 9, 12
+PAGE = 4
+TOKEN_BYTES = 6 * 2 * 2 * 16 * 4  # layers, K and V, KV heads, head size, float32
+
+
+def small_config(**fields) -> AutoGLMPhoneConfig:
+    sizes = {
+        "vocab_size": VOCAB,
+        "hidden_size": 64,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "intermediate_size": 96,
+        "max_position_embeddings": 256,
+        "exit_layers": [1, 3, 5],  # segments of different length
+        "exit_rank": 4,
+        "cross_attention_layers": [1, 2, 5],
+        "cross_num_attention_heads": 4,
+        "max_media": 2,
+        "vision_config": {
+            "hidden_size": 32,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": 48,
+            "stem_channels": [8, 8, 16],
+            "stem_groups": 4,
+        },
+        "audio_config": {
+            "hidden_size": 32,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "intermediate_size": 48,
+            "num_mel_bins": 16,
+            "stem_channels": 16,
+            "stem_groups": 4,
+            "ctc_vocab": "abc",
+        },
+    }
+    return AutoGLMPhoneConfig(**{**sizes, **fields})
+
+
+@dataclass(frozen=True)
+class Case:
+    folder: Path
+    model: AutoGLMPhoneForConditionalGeneration
+
+    def logits(self, tokens: list[int], media: tuple[MediaItem, ...]) -> Tensor:
+        """Reference logits [L, V] of a whole sequence."""
+        ids = torch.tensor([tokens])
+        kinds: dict[str, list[Tensor]] = {"image": [], "audio": []}
+        for item in media:
+            if item.kind == "image":
+                pixels = torch.from_numpy(item.data["pixels"]).permute(2, 0, 1).float() / 127.5 - 1
+                kinds["image"].append(self.model.model.encode_images(pixels[None])[0][0])
+            else:
+                kinds["audio"].append(self.model.model.encode_audio(torch.from_numpy(item.data["mel"])[None])[0][0])
+        with torch.no_grad():
+            memory = None
+            if media:
+                # The towers take padded batches; states of pictures of different size go in one by one.
+                model = self.model.model
+                originals = model._image_states, model._audio_states
+                model._image_states = lambda *_: kinds["image"]  # type: ignore[method-assign]
+                model._audio_states = lambda *_: kinds["audio"]  # type: ignore[method-assign]
+                try:
+                    memory = model.memory_for(ids)
+                finally:
+                    model._image_states, model._audio_states = originals  # type: ignore[method-assign]
+            return self.model(ids, memory=memory).logits[0]
+
+
+def save_case(folder: Path, **fields) -> Case:
+    torch.manual_seed(3)
+    model = AutoGLMPhoneForConditionalGeneration(small_config(**fields)).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "norm" in name and parameter.ndim == 1:
+                parameter.add_(0.2 * torch.randn_like(parameter))
+            elif parameter.ndim == 1:
+                parameter.normal_(0, 0.7)  # biases, and the gates of the cross-attention, which are zero at the start
+            else:
+                parameter.normal_(0, 1.3 * parameter[0].numel() ** -0.5)
+    model.tie_weights()
+    model.save_pretrained(folder)
+    return Case(folder, model)
+
+
+SLIDING = ["full_attention", "sliding_attention"] * 3
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> Case:
+    return save_case(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
+def sliding(tmp_path_factory) -> Case:
+    """Sliding layers with sinks, untied head, no q/k/v bias."""
+    fields = {"layer_types": SLIDING, "sliding_window": 7, "attention_sinks": 2}
+    return save_case(tmp_path_factory.mktemp("sliding"), tie_word_embeddings=False, attention_bias=False, **fields)
+
+
+def picture(rows: int, cols: int, seed: int, position: int) -> MediaItem:
+    pixels = np.random.default_rng(seed).integers(0, 256, (rows * 16, cols * 16, 3), dtype=np.uint8)
+    return MediaItem("image", content_hash("image", pixels), position, 1, {"pixels": pixels})
+
+
+def clip(frames: int, seed: int, position: int) -> MediaItem:
+    mel = np.random.default_rng(seed).standard_normal((16, frames)).astype(np.float32)
+    return MediaItem("audio", content_hash("audio", mel), position, 1, {"mel": mel})
+
+
+def make_request(name: str, prompt: list[int], media: list[MediaItem], **sampling) -> EngineRequest:
+    ids = list(prompt)
+    for item in media:
+        ids[item.position] = IMAGE if item.kind == "image" else AUDIO
+    fields = {"max_tokens": 6, "temperature": 0.0, "ignore_eos": True, **sampling}
+    return EngineRequest(name, tuple(ids), SamplingParams(**fields), tuple(media))
+
+
+@dataclass
+class Run:
+    """Outputs by request, and all logits that the engine computed: (request, first position, [rows, V])."""
+
+    outputs: dict[str, list[StepOutput]]
+    logits: list[tuple[str, int, Tensor]]
+
+    def tokens(self, name: str) -> list[int]:
+        return [token for output in self.outputs[name] for token in output.token_ids]
+
+
+def run(engine: Engine, requests: list[EngineRequest], arrivals: list[int] | None = None) -> Run:
+    """arrivals: at which step each request comes."""
+    result = Run({}, [])
+    engine.runner.probe = lambda name, first, rows: result.logits.append((name, first, rows))  # type: ignore[attr-defined]
+    pending = sorted(zip(arrivals or [0] * len(requests), requests, strict=True), key=lambda pair: pair[0])
+    step = 0
+    while pending or engine.has_work():
+        while pending and pending[0][0] <= step:
+            engine.add_request(pending.pop(0)[1])
+        for output in engine.step():
+            result.outputs.setdefault(output.request_id, []).append(output)
+        engine.scheduler.check()
+        step += 1
+    return result
+
+
+def check(case: Case, requests: list[EngineRequest], result: Run) -> None:
+    """All logits equal the reference's; greedy tokens are its own choice, or tie with it within the tolerance."""
+    reference = {}
+    for request in requests:
+        outputs = result.outputs[request.request_id]
+        assert all(output.error is None for output in outputs)
+        tokens = [*request.prompt_ids, *result.tokens(request.request_id)]
+        reference[request.request_id] = case.logits(tokens, request.media)
+        assert outputs[-1].finish_reason == "length"
+        assert len(tokens) - len(request.prompt_ids) == request.sampling.max_tokens
+    for name, first, rows in result.logits:
+        expected = reference[name][first : first + rows.shape[0]]
+        assert float((rows - expected).abs().max()) <= TOLERANCE, (name, first)
+    for request in requests:
+        rows = reference[request.request_id][len(request.prompt_ids) - 1 : -1]
+        chosen = rows.gather(1, torch.tensor(result.tokens(request.request_id))[:, None])[:, 0]
+        assert float((rows.amax(-1) - chosen).max()) <= TOLERANCE
+
+
+def engine_for(case: Case, tokens: int = 2000, **fields) -> Engine:
+    # Segments have 1 to 2 layers of the 6; a page has room for the longest: 8/6 of the memory.
+    memory = tokens * TOKEN_BYTES * 8 // 6
+    defaults = {"page_size": PAGE, "kv_cache_memory": memory, "dtype": "float32", "device": "cpu"}
+    return load_engine(case.folder, EngineConfig(**{**defaults, **fields}))
+
+
+@st.composite
+def traffic(draw):
+    """Requests that share prefixes, with media in random places, and when they arrive."""
+    stem = draw(st.lists(st.integers(20, VOCAB - 1), min_size=24, max_size=24))
+    requests, arrivals = [], []
+    for index in range(draw(st.integers(1, 5))):
+        shared = draw(st.integers(0, 24))
+        tail = draw(st.lists(st.integers(20, VOCAB - 1), min_size=1, max_size=30))
+        prompt = stem[:shared] + tail
+        places = draw(st.lists(st.integers(0, len(prompt) - 1), max_size=3, unique=True))
+        media = []
+        for place in sorted(places):
+            seed = draw(st.integers(0, 1))
+            if draw(st.booleans()):
+                media.append(picture(1 + seed, draw(st.integers(1, 3)), seed, place))
+            else:
+                media.append(clip(draw(st.integers(4, 30)), seed, place))
+        requests.append(make_request(f"r{index}", prompt, media, max_tokens=draw(st.integers(1, 12))))
+        arrivals.append(draw(st.integers(0, 8)))
+    return requests, arrivals
+
+
+LOAD = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@LOAD
+@given(
+    traffic=traffic(),
+    chunk=st.sampled_from([1, 3, 8, 21, 512]),
+    tokens=st.sampled_from([80, 110, 2000]),
+    seqs=st.integers(1, 5),
+    caching=st.booleans(),
+    page=st.sampled_from([1, 4, 16]),
+)
+def test_logits_equal_the_reference(plain, traffic, chunk, tokens, seqs, caching, page):
+    requests, arrivals = traffic
+    engine = engine_for(
+        plain,
+        tokens,
+        page_size=page,
+        max_num_batched_tokens=chunk,
+        max_num_seqs=seqs,
+        enable_prefix_caching=caching,
+    )
+    assert engine.runner.max_model_len >= 66  # each request fits alone
+    check(plain, requests, run(engine, requests, arrivals))
+    assert engine.pool.num_free == engine.pool.num_pages
+
+
+@LOAD
+@given(traffic=traffic(), chunk=st.sampled_from([1, 5, 16, 512]), tokens=st.sampled_from([72, 2000]))
+def test_sliding_layers_equal_the_reference(sliding, traffic, chunk, tokens):
+    requests, arrivals = traffic
+    engine = engine_for(sliding, tokens, max_num_batched_tokens=chunk)
+    check(sliding, requests, run(engine, requests, arrivals))
+
+
+def test_preemption_happens_and_is_exact(plain):
+    engine = engine_for(plain, 90, max_num_seqs=4)
+    requests = [
+        make_request(f"r{i}", [20 + i] * 20, [picture(2, 2, i, 3)] if i % 2 else [], max_tokens=30) for i in range(4)
+    ]
+    result = run(engine, requests)
+    assert engine.stats().preemptions > 0
+    check(plain, requests, result)
+
+
+def test_prefix_hit_after_a_picture_is_exact_and_skips_its_tower(plain):
+    engine = engine_for(plain)
+    prompt = list(range(30, 62))
+    first = make_request("first", prompt, [picture(2, 3, 0, 5)])
+    again = make_request("again", prompt, [picture(2, 3, 0, 5)])
+    other = make_request("other", prompt, [picture(2, 3, 1, 5)])
+    for request, cached in ((first, 0), (again, 28), (other, 4)):  # 32 tokens in pages of 4; the last is recomputed
+        result = run(engine, [request])
+        check(plain, [request], result)
+        assert result.outputs[request.request_id][0].cached_tokens == cached
+    assert engine.runner.towers.runs["image"] == 2  # type: ignore[attr-defined]
+
+
+def test_towers_stay_unloaded_without_media(plain):
+    engine = engine_for(plain)
+    run(engine, [make_request("text", [30, 31, 32], [])])
+    assert engine.runner.towers.loaded == frozenset()  # type: ignore[attr-defined]
+    run(engine, [make_request("sound", [30, 31, 32], [clip(20, 0, 1)])])
+    assert engine.runner.towers.loaded == {"audio"}  # type: ignore[attr-defined]
+
+
+def test_greedy_tokens_do_not_depend_on_the_batch(plain):
+    requests = [make_request(f"r{i}", [20 + 7 * i, 33, 90 - i] * (3 + i), [], max_tokens=20) for i in range(6)]
+    together = run(engine_for(plain), requests)
+    for request in requests:
+        assert run(engine_for(plain), [request]).tokens(request.request_id) == together.tokens(request.request_id)
+
+
+def test_seeded_sampling_does_not_depend_on_the_batch_or_preemption(plain):
+    fields = {"temperature": 1.0, "seed": 11, "top_p": 0.95, "max_tokens": 30}
+    requests = [make_request(f"r{i}", [20 + i] * 20, [], **fields) for i in range(4)]
+    alone = [run(engine_for(plain), [request]).tokens(request.request_id) for request in requests]
+    tight = engine_for(plain, 90)
+    together = run(tight, requests)
+    assert tight.stats().preemptions > 0
+    assert [together.tokens(f"r{i}") for i in range(4)] == alone
+
+
+def test_logprobs_and_prompt_logprobs(plain):
+    request = make_request("r", [25, 60, 61, 99, 30, 31, 77], [], logprobs=3, prompt_logprobs=2, max_tokens=4)
+    engine = engine_for(plain, max_num_batched_tokens=3)
+    run(engine, [replace(request, request_id="warm", sampling=SamplingParams(max_tokens=1))])
+    outputs = run(engine, [request]).outputs["r"]
+    tokens = [*request.prompt_ids, *(t for o in outputs for t in o.token_ids)]
+    raw = torch.log_softmax(plain.logits(tokens, ()), -1)
+    prompt = outputs[0].prompt_logprobs
+    assert prompt is not None
+    assert prompt[0] is None
+    assert len(prompt) == len(request.prompt_ids)
+    entries = [*prompt[1:], *(entry for o in outputs for entry in o.logprobs or ())]
+    assert len(entries) == len(tokens) - 1
+    for position, entry in enumerate(entries):
+        assert entry is not None
+        assert entry.token_id == tokens[position + 1]
+        assert entry.logprob == pytest.approx(float(raw[position, entry.token_id]), abs=TOLERANCE)
+        assert len(entry.top) == (2 if position < len(request.prompt_ids) - 1 else 3)
+        assert entry.top[0][1] == pytest.approx(float(raw[position].max()), abs=TOLERANCE)
+    assert all(output.prompt_logprobs is None for output in outputs[1:])
+
+
+def test_scoring_without_output(plain):
+    request = make_request("r", [25, 60, 61], [], prompt_logprobs=0, max_tokens=0)
+    (output,) = run(engine_for(plain), [request]).outputs["r"]
+    assert output.finish_reason == "length"
+    assert output.token_ids == ()
+    assert output.prompt_logprobs is not None
+    assert len(output.prompt_logprobs) == 3
+
+
+def test_stop_tokens_and_eos_end_a_request_and_stay_out_of_it(plain):
+    engine = engine_for(plain)
+    tokens = run(engine, [make_request("free", [40, 41, 42], [], max_tokens=12)]).tokens("free")
+    stop = tokens[4]
+    first = tokens.index(stop)
+    request = make_request("stopped", [40, 41, 42], [], max_tokens=12, stop_token_ids=frozenset({stop}))
+    result = run(engine, [request])
+    assert result.tokens("stopped") == tokens[:first]
+    assert result.outputs["stopped"][-1].finish_reason == "stop"
+    assert result.outputs["stopped"][-1].stop_token_id == stop
+    biased = make_request("eos", [40, 41, 42], [], ignore_eos=False, min_tokens=3, logit_bias={17: 1000.0})
+    result = run(engine, [biased])
+    assert len(result.tokens("eos")) == 3
+    assert result.outputs["eos"][-1].stop_token_id == 17
+
+
+def test_thinking_budget_ends_the_thought(plain):
+    budget = ThinkingBudget(end_ids=(15, 16), max_tokens=3)
+    result = run(engine_for(plain), [make_request("r", [40, 41, 42], [], max_tokens=9, thinking=budget)])
+    assert result.tokens("r")[3:5] == [15, 16]
+    assert len(result.tokens("r")) == 9
+
+
+@pytest.mark.parametrize(
+    ("prompt", "media", "message"),
+    [
+        ([30, IMAGE, 31], [], "media tokens"),
+        ([30, 31, 32], [replace(picture(1, 1, 0, 1), length=2)], "no <|image|>"),
+    ],
+)
+def test_placeholders_must_match_the_media(plain, prompt, media, message):
+    with pytest.raises(InvalidRequestError, match="media"):
+        engine_for(plain).add_request(EngineRequest("r", tuple(prompt), SamplingParams(), tuple(media)))
+
+
+def test_a_broken_picture_ends_its_request_alone(plain):
+    engine = engine_for(plain)
+    broken = replace(picture(1, 1, 0, 1), data={"pixels": np.zeros((3, 5), np.uint8)}, content_hash="broken")
+    good = make_request("good", [30, 31, 32], [])
+    result = run(engine, [make_request("bad", [30, 31, 32], [broken]), good])
+    assert result.outputs["bad"][-1].finish_reason == "error"
+    check(plain, [good], replace(result, outputs={"good": result.outputs["good"]}))
+    assert engine.pool.num_free == engine.pool.num_pages
+
+
+def test_transcript_reads_the_audio_tower(plain):
+    engine = engine_for(plain)
+    assert set(engine.transcript(clip(40, 0, 0))) <= set("abc")
+    with pytest.raises(InvalidRequestError):
+        engine.transcript(picture(1, 1, 0, 0))
+
+
+def test_damaged_folders_are_named(plain, tmp_path):
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load_engine(tmp_path / "nothing")
+    (tmp_path / "config.json").write_text((plain.folder / "config.json").read_text())
+    with pytest.raises(CheckpointError, match="safetensors"):
+        load_engine(tmp_path)
+    weights = (plain.folder / "model.safetensors").read_bytes()
+    shard = tmp_path / "model-00001-of-00002.safetensors"
+    shard.write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(CheckpointError, match="model-00001-of-00002"):
+        load_engine(tmp_path)
+    (tmp_path / "model.safetensors.index.json").write_text(
+        '{"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}'
+    )
+    with pytest.raises(CheckpointError, match="model-00002-of-00002"):
+        load_engine(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "other"}')
+    with pytest.raises(CheckpointError, match="other"):
+        load_engine(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"quantization": "awq"}, NotBuiltError),
+        ({"quantization": "zip"}, ConfigError),
+        ({"tensor_parallel_size": 2}, NotBuiltError),
+        ({"dtype": "float8"}, ConfigError),
+        ({"max_num_seqs": 0}, ConfigError),
+        ({"gpu_memory_utilization": 1.5}, ConfigError),
+    ],
+)
+def test_bad_configurations_are_refused(fields, error):
+    with pytest.raises(error):
+        EngineConfig(**fields)
+
+
+def test_configurations_that_do_not_fit_the_model_are_refused(plain):
+    for fields in ({"max_model_len": 10_000}, {"tokens": 20, "max_model_len": 200}, {"device": "abacus"}):
+        with pytest.raises(ConfigError):
+            engine_for(plain, **fields)
