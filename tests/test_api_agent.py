@@ -9,15 +9,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Running
 from PIL import Image
+
+from conftest import Running
 
 ACTION = 'do(action="Tap", element=[123,456])'
 
 
 @pytest.fixture(scope="module")
 def api(serve: Callable[..., Running]) -> Running:
-    return serve(lambda prompt: f"看到按钮</think><answer>{ACTION}" if "<|image|>" in prompt else "想</think><answer>我是助手")
+    return serve(
+        lambda prompt: f"看到按钮</think><answer>{ACTION}" if "<|image|>" in prompt else "想</think><answer>我是助手"
+    )
 
 
 def test_langchain_script(api: Running) -> None:
@@ -58,7 +61,9 @@ def screenshot(size: tuple[int, int] = (1080, 2400)) -> str:
 
 def agent_messages(history: int = 1) -> list[dict[str, Any]]:
     """As the agent builds them: the newest picture only, thoughts and answers of earlier steps as text."""
-    messages: list[dict[str, Any]] = [{"role": "system", "content": "今天的日期是: 2026年11月20日\n你是一个智能体分析专家"}]
+    messages: list[dict[str, Any]] = [
+        {"role": "system", "content": "今天的日期是: 2026年11月20日\n你是一个智能体分析专家"}
+    ]
     for step in range(history):
         messages.append({"role": "user", "content": [{"type": "text", "text": f"** Screen Info **\n\nstep {step}"}]})
         messages.append({"role": "assistant", "content": f"<think>步骤</think><answer>{ACTION}</answer>"})
@@ -108,8 +113,10 @@ def test_agent_step_streams(api: Running, history: int) -> None:
         assert isinstance(call, ast.Call)
         assert {k.arg: ast.literal_eval(k.value) for k in call.keywords} == {"action": "Tap", "element": [123, 456]}
     request = api.engine.requests[-1]
-    assert len(request.media) == 1 and request.media[0].data["size"] == (1080, 2400)
-    assert request.sampling.frequency_penalty == 0.2 and request.sampling.temperature == 0.0
+    assert len(request.media) == 1
+    assert request.media[0].data["size"] == (1080, 2400)
+    assert request.sampling.frequency_penalty == 0.2
+    assert request.sampling.temperature == 0.0
     names = [api.engine.tokenizer.name(i) for i in request.prompt_ids]
     assert names.count("</answer>") == history
 
@@ -118,7 +125,8 @@ def test_agent_check_script_prints_usage(api: Running) -> None:
     answer = api.openai().chat.completions.create(
         messages=agent_messages(), model="autoglm-phone-9b", max_tokens=1000, temperature=0.0, stream=False
     )
-    assert answer.usage.prompt_tokens > 0 and answer.usage.completion_tokens > 0
+    assert answer.usage.prompt_tokens > 0
+    assert answer.usage.completion_tokens > 0
     assert ACTION in answer.choices[0].message.content
 
 
@@ -127,7 +135,8 @@ def test_ten_pictures_and_not_eleven(api: Running) -> None:
 
     part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{screenshot((40, 80))}"}}
     ask = lambda count: api.openai().chat.completions.create(  # noqa: E731
-        model="autoglm-phone-9b", messages=[{"role": "user", "content": [part] * count + [{"type": "text", "text": "?"}]}]
+        model="autoglm-phone-9b",
+        messages=[{"role": "user", "content": [part] * count + [{"type": "text", "text": "?"}]}],
     )
     ask(10)
     assert len(api.engine.requests[-1].media) == 10

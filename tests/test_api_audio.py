@@ -10,9 +10,9 @@ import numpy as np
 import openai
 import pytest
 import soundfile
-from conftest import Running
 
 from autoglm_phone.media.audio import decode_audio
+from conftest import Running
 
 MODEL = "autoglm-phone-9b"
 
@@ -37,7 +37,8 @@ def test_transcription(api: Running) -> None:
     assert client.audio.transcriptions.create(model=MODEL, file=wav(2), language="en").text == "hello there"
     assert client.audio.transcriptions.create(model=MODEL, file=wav(2), response_format="text") == "你好\n"
     request = api.engine.requests[-1]
-    assert [m.kind for m in request.media] == ["audio"] and request.sampling.temperature == 0
+    assert [m.kind for m in request.media] == ["audio"]
+    assert request.sampling.temperature == 0
 
 
 def test_long_recordings_go_in_windows(api: Running) -> None:
@@ -45,8 +46,10 @@ def test_long_recordings_go_in_windows(api: Running) -> None:
         model=MODEL, file=wav(70), response_format="verbose_json", language="en"
     )
     assert made.text == "hello there hello there hello there"
-    assert [s.id for s in made.segments] == [0, 1, 2] and abs(made.duration - 70) < 0.1
-    assert made.segments[0].end == made.segments[1].start and made.segments[-1].end == pytest.approx(70, abs=0.1)
+    assert [s.id for s in made.segments] == [0, 1, 2]
+    assert abs(made.duration - 70) < 0.1
+    assert made.segments[0].end == made.segments[1].start
+    assert made.segments[-1].end == pytest.approx(70, abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +75,8 @@ def test_a_two_hour_recording(api: Running) -> None:
     out = io.BytesIO()
     soundfile.write(out, np.zeros(2 * 3600 * 8000, np.int16), 8000, format="FLAC")
     answer = httpx.post(f"{api.url}/v1/audio/transcriptions", files={"file": ("a.flac", out.getvalue())})
-    assert answer.status_code == 400 and answer.json()["error"]["code"] == "audio_too_long"
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "audio_too_long"
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac", "mp3"])
@@ -84,6 +88,14 @@ def test_speech(api: Running, kind: str) -> None:
 
 def test_bad_speech(api: Running) -> None:
     client = api.openai()
-    for options in ({"input": ""}, {"input": "x" * 5000}, {"response_format": "opus"}, {"voice": "nobody"}, {"speed": 99}):
+    for options in (
+        {"input": ""},
+        {"input": "x" * 5000},
+        {"response_format": "opus"},
+        {"voice": "nobody"},
+        {"speed": 99},
+    ):
         with pytest.raises(openai.BadRequestError):
-            client.audio.speech.create(**{"model": MODEL, "voice": "alloy", "input": "hi", "response_format": "wav", **options})
+            client.audio.speech.create(
+                **{"model": MODEL, "voice": "alloy", "input": "hi", "response_format": "wav", **options}
+            )

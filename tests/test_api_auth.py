@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import httpx
 import openai
 import pytest
-from conftest import Running
 
 from autoglm_phone.api.config import read_keys
 from autoglm_phone.errors import ConfigError
+from conftest import Running
 
 
 @pytest.fixture(scope="module")
@@ -21,19 +21,43 @@ def api(serve: Callable[..., Running]) -> Running:
     return serve(api_keys=("first-key", "second-key"))
 
 
-PATHS = ["/v1/models", "/v1/chat/completions", "/metrics", "/version", "/docs", "/openapi.json", "/tokenize", "/nothing", "/"]
+PATHS = [
+    "/v1/models",
+    "/v1/chat/completions",
+    "/metrics",
+    "/version",
+    "/docs",
+    "/openapi.json",
+    "/tokenize",
+    "/nothing",
+    "/",
+]
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_no_key_no_answer(api: Running, path: str) -> None:
     for method in ("GET", "POST", "OPTIONS", "HEAD", "PUT"):
         answer = httpx.request(method, api.url + path)
-        assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
         if method != "HEAD":
             assert answer.json()["error"]["code"] == "invalid_api_key"
 
 
-@pytest.mark.parametrize("path", ["//v1/models", "/health/../v1/models", "/health%2f..%2fv1/models", "/v1//models", "/Health", "/health/", "/%68ealth/x", "/v1/models?x=/health", "/v1/models;/health"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//v1/models",
+        "/health/../v1/models",
+        "/health%2f..%2fv1/models",
+        "/v1//models",
+        "/Health",
+        "/health/",
+        "/%68ealth/x",
+        "/v1/models?x=/health",
+        "/v1/models;/health",
+    ],
+)
 def test_crooked_paths_need_a_key_too(api: Running, path: str) -> None:
     connection = http.client.HTTPConnection(urlsplit(api.url).netloc)
     connection.request("GET", path)  # as it is: httpx would straighten it
@@ -44,7 +68,19 @@ def test_health_is_open(api: Running) -> None:
     assert httpx.get(f"{api.url}/health").json() == {"status": "ok"}
 
 
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Bearer wrong", "first-key", "Basic first-key", "Bearer first-key-and-more", "Bearer first", "Bearer FIRST-KEY"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "Bearer",
+        "Bearer wrong",
+        "first-key",
+        "Basic first-key",
+        "Bearer first-key-and-more",
+        "Bearer first",
+        "Bearer FIRST-KEY",
+    ],
+)
 def test_wrong_keys(api: Running, header: str) -> None:
     assert httpx.get(f"{api.url}/v1/models", headers={"Authorization": header}).status_code == 401
 
@@ -61,7 +97,10 @@ def test_each_key_opens_and_salts_its_own_cache(api: Running) -> None:
         )
         assert answer.choices
     first, second = (r.cache_salt for r in api.engine.requests[-2:])
-    assert first and second and first != second and "key" not in first
+    assert first
+    assert second
+    assert first != second
+    assert "key" not in first
     with pytest.raises(openai.AuthenticationError):
         api.openai(api_key="EMPTY").models.list()
 

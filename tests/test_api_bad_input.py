@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 import soundfile
+
 from conftest import Running
 from test_media_decode import RED, encode, png_header
 
@@ -30,8 +31,10 @@ def check(answer: httpx.Response, status: int, *words: str) -> dict[str, Any]:
     assert answer.headers["content-type"].startswith("application/json")
     assert answer.headers["x-request-id"]
     error = answer.json()["error"]
-    assert set(answer.json()) == {"error"} and set(error) == {"message", "type", "param", "code"}
-    assert isinstance(error["message"], str) and 5 < len(error["message"]) < 600
+    assert set(answer.json()) == {"error"}
+    assert set(error) == {"message", "type", "param", "code"}
+    assert isinstance(error["message"], str)
+    assert 5 < len(error["message"]) < 600
     for word in words:
         assert word in error["message"], error["message"]
     for leak in ("Traceback", "/usr", ".py", "0x", "object at", "secret"):
@@ -67,8 +70,20 @@ def test_broken_pictures(api: Running) -> None:
     assert chat(api, 400, "too large", messages=picture(png_header(30_000, 30_000)))["code"] == "image_too_large"
     chat(api, 400, "known format", messages=picture(b"hello, I am a text"))
     chat(api, 400, "Base64", images=["???"])
-    chat(api, 403, "data URL", messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://169.254.169.254/"}}]}])
-    chat(api, 400, "data URLs", messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}])
+    chat(
+        api,
+        403,
+        "data URL",
+        messages=[
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://169.254.169.254/"}}]}
+        ],
+    )
+    chat(
+        api,
+        400,
+        "data URLs",
+        messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}],
+    )
 
 
 def test_broken_sound(api: Running) -> None:
@@ -79,46 +94,108 @@ def test_broken_sound(api: Running) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"n": 10**9}, {"n": 0}, {"n": True}, {"n": 1.5}, {"max_tokens": -1}, {"max_tokens": 0}, {"max_tokens": 10**30},
-        {"max_completion_tokens": -5}, {"temperature": -1}, {"temperature": 1e9}, {"temperature": "hot"}, {"top_p": 0}, {"top_p": 2},
-        {"top_k": -2}, {"min_p": 2}, {"frequency_penalty": 3}, {"repetition_penalty": 0}, {"top_logprobs": 21, "logprobs": True},
-        {"top_logprobs": 2}, {"logit_bias": {"x": 1}}, {"logit_bias": {"99999999": 1}}, {"logit_bias": {"5": 101}}, {"seed": 2**80},
-        {"stop": ["x"] * 99}, {"stop": ["x" * 9999]}, {"stop": 5}, {"stop_token_ids": [-1]}, {"stop_token_ids": [10**9]},
-        {"min_tokens": 100, "max_tokens": 5}, {"stream": "maybe"}, {"stream_options": 5}, {"messages": []}, {"messages": "hi"},
-        {"messages": None}, {"messages": [5]}, {"messages": [{"role": "wizard", "content": "x"}]}, {"messages": [{"content": "x"}]},
-        {"messages": [{"role": "user", "content": 5}]}, {"messages": [{"role": "user", "content": "\ud800"}]}, {"images": "x"},
-        {"messages": [{"role": "user", "content": "x"}] * 2000}, {"chat_template_kwargs": {"chat_template": "x"}}, {"chat_template_kwargs": 5},
-        {"tools": "x"}, {"tools": [{}]}, {"tools": [{"type": "function", "function": {"name": "a b"}}]}, {"tool_choice": "required"},
+        {"n": 10**9},
+        {"n": 0},
+        {"n": True},
+        {"n": 1.5},
+        {"max_tokens": -1},
+        {"max_tokens": 0},
+        {"max_tokens": 10**30},
+        {"max_completion_tokens": -5},
+        {"temperature": -1},
+        {"temperature": 1e9},
+        {"temperature": "hot"},
+        {"top_p": 0},
+        {"top_p": 2},
+        {"top_k": -2},
+        {"min_p": 2},
+        {"frequency_penalty": 3},
+        {"repetition_penalty": 0},
+        {"top_logprobs": 21, "logprobs": True},
+        {"top_logprobs": 2},
+        {"logit_bias": {"x": 1}},
+        {"logit_bias": {"99999999": 1}},
+        {"logit_bias": {"5": 101}},
+        {"seed": 2**80},
+        {"stop": ["x"] * 99},
+        {"stop": ["x" * 9999]},
+        {"stop": 5},
+        {"stop_token_ids": [-1]},
+        {"stop_token_ids": [10**9]},
+        {"min_tokens": 100, "max_tokens": 5},
+        {"stream": "maybe"},
+        {"stream_options": 5},
+        {"messages": []},
+        {"messages": "hi"},
+        {"messages": None},
+        {"messages": [5]},
+        {"messages": [{"role": "wizard", "content": "x"}]},
+        {"messages": [{"content": "x"}]},
+        {"messages": [{"role": "user", "content": 5}]},
+        {"messages": [{"role": "user", "content": "\ud800"}]},
+        {"images": "x"},
+        {"messages": [{"role": "user", "content": "x"}] * 2000},
+        {"chat_template_kwargs": {"chat_template": "x"}},
+        {"chat_template_kwargs": 5},
+        {"tools": "x"},
+        {"tools": [{}]},
+        {"tools": [{"type": "function", "function": {"name": "a b"}}]},
+        {"tool_choice": "required"},
         {"tools": [{"type": "function", "function": {"name": "a"}}], "tool_choice": {"function": {"name": "b"}}},
         {"tools": [{"type": "function", "function": {"name": "a"}}], "tool_choice": "sometimes"},
-        {"response_format": {"type": "xml"}}, {"response_format": {"type": "json_schema"}}, {"response_format": 5},
+        {"response_format": {"type": "xml"}},
+        {"response_format": {"type": "json_schema"}},
+        {"response_format": 5},
         {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nonsense"}}}},
-        {"max_reasoning_steps": -1}, {"max_thinking_tokens": 1e400}, {"modalities": ["audio"]},
+        {"max_reasoning_steps": -1},
+        {"max_thinking_tokens": 1e400},
+        {"modalities": ["audio"]},
     ],
     ids=lambda f: str(f)[:60],
-)  # fmt: skip
+)
 def test_bad_fields(api: Running, fields: dict[str, Any]) -> None:
     body = {"model": "autoglm-phone-9b", "messages": ASK, **fields}
     check(httpx.post(api.url + CHAT, content=json.dumps(body), headers={"content-type": "application/json"}), 400)
 
 
 @pytest.mark.parametrize(
-    "fields", [{"graph": {"policy": "lossless"}}, {"return_graph": True}, {"best_of": 4}, {"functions": [{}]}, {"guided_json": {"a": 1}}, {"use_beam_search": True}]
-)  # fmt: skip
+    "fields",
+    [
+        {"graph": {"policy": "lossless"}},
+        {"return_graph": True},
+        {"best_of": 4},
+        {"functions": [{}]},
+        {"guided_json": {"a": 1}},
+        {"use_beam_search": True},
+    ],
+)
 def test_known_fields_that_are_not_built(api: Running, fields: dict[str, Any]) -> None:
     error = chat(api, 400, "not available", **fields)
     assert error["param"] == next(iter(fields))
 
 
 def test_unknown_fields_are_ignored(api: Running) -> None:
-    body = {"model": "autoglm-phone-9b", "messages": ASK, "store": True, "metadata": {"a": "b"}, "xyz": 1, "graph": None}
+    body = {
+        "model": "autoglm-phone-9b",
+        "messages": ASK,
+        "store": True,
+        "metadata": {"a": "b"},
+        "xyz": 1,
+        "graph": None,
+    }
     assert httpx.post(api.url + CHAT, json=body).status_code == 200
 
 
 def test_context_length(api: Running) -> None:
-    assert chat(api, 400, "shorten", messages=[{"role": "user", "content": "字" * 5000}])["code"] == "context_length_exceeded"
+    assert (
+        chat(api, 400, "shorten", messages=[{"role": "user", "content": "字" * 5000}])["code"]
+        == "context_length_exceeded"
+    )
     assert chat(api, 400, "at most", max_tokens=5000)["code"] == "context_length_exceeded"
-    assert chat(api, 400, "shorten", messages=[{"role": "user", "content": "x" * 5_000_000}])["code"] == "context_length_exceeded"
+    assert (
+        chat(api, 400, "shorten", messages=[{"role": "user", "content": "x" * 5_000_000}])["code"]
+        == "context_length_exceeded"
+    )
 
 
 def test_unknown_model_route_and_method(api: Running) -> None:
@@ -126,11 +203,26 @@ def test_unknown_model_route_and_method(api: Running) -> None:
     assert check(httpx.get(f"{api.url}/v1/models/gpt-4"), 404)["code"] == "model_not_found"
     assert check(httpx.get(f"{api.url}/v1/nothing"), 404)["code"] == "not_found"
     answer = httpx.get(api.url + CHAT)
-    assert check(answer, 405)["code"] == "method_not_allowed" and answer.headers["allow"] == "POST"
+    assert check(answer, 405)["code"] == "method_not_allowed"
+    assert answer.headers["allow"] == "POST"
     check(httpx.request("TRACE", f"{api.url}/health"), 405)
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b'"x"', b"null", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 50_000, b'{"n": NaN}', b'{"n": ' + b"9" * 5000 + b"}"])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"x"',
+        b"null",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"a":' * 50_000,
+        b'{"n": NaN}',
+        b'{"n": ' + b"9" * 5000 + b"}",
+    ],
+)
 def test_broken_json(api: Running, raw: bytes) -> None:
     for path in (CHAT, "/v1/completions", "/tokenize", "/detokenize", "/v1/audio/speech"):
         check(httpx.post(api.url + path, content=raw, headers={"content-type": "application/json"}), 400)
@@ -168,7 +260,9 @@ def test_an_engine_failure_stays_inside_its_request(api: Running) -> None:
     assert error["type"] == "server_error"
     body = {"messages": [{"role": "user", "content": "explode"}], "stream": True}
     lines = httpx.post(api.url + CHAT, json=body).text.split("\n\n")
-    assert '"error"' in lines[-3] and "secret" not in lines[-3] and lines[-2] == "data: [DONE]"
+    assert '"error"' in lines[-3]
+    assert "secret" not in lines[-3]
+    assert lines[-2] == "data: [DONE]"
     assert httpx.post(api.url + CHAT, json={"messages": ASK}).status_code == 200
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+
 from conftest import Running
 
 MODEL = "autoglm-phone-9b"
@@ -19,7 +20,8 @@ def script(prompt: str) -> str:
     if prompt.endswith("<answer>"):
         return "我是手机助手。"
     if "call" in prompt.rsplit("<|user|>")[-1]:
-        return '查</think><answer><tool_call>weather\n{"city": "北京"}</tool_call><tool_call>weather\n{"city": "X"}</tool_call>'
+        calls = [f'<tool_call>weather\n{{"city": "{city}"}}</tool_call>' for city in ("北京", "X")]
+        return "查</think><answer>" + "".join(calls)
     if "nothought" in prompt:
         return "</think><answer>直接回答"
     if "count" in prompt:
@@ -84,7 +86,9 @@ def test_thinking_budget_reaches_the_engine(api: Running) -> None:
     assert len(message.reasoning_content) <= 1
     create(api, extra_body={"max_reasoning_steps": 2})
     budget = api.engine.requests[-1].sampling.thinking
-    assert budget.max_steps == 2 and budget.end_ids == (15, 16) and budget.step_ids
+    assert budget.max_steps == 2
+    assert budget.end_ids == (15, 16)
+    assert budget.step_ids
 
 
 def test_usage(api: Running) -> None:
@@ -92,7 +96,8 @@ def test_usage(api: Running) -> None:
     assert whole.total_tokens == whole.prompt_tokens + whole.completion_tokens
     assert 0 < whole.completion_tokens_details.reasoning_tokens < whole.completion_tokens
     chunks = list(create(api, stream=True, stream_options={"include_usage": True}))
-    assert chunks[-1].choices == [] and chunks[-1].usage == whole
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage == whole
     assert all(c.usage is None for c in chunks[:-1])
     assert all(c.usage is None for c in create(api, stream=True))
 
@@ -109,7 +114,9 @@ def test_stop_strings(api: Running) -> None:
     messages = [{"role": "user", "content": "count"}]
     before = len(api.engine.aborted)
     choice = create(api, messages, stop=["three", "nine"]).choices[0]
-    assert choice.message.content == "one two " and choice.finish_reason == "stop" and choice.stop_reason == "three"
+    assert choice.message.content == "one two "
+    assert choice.finish_reason == "stop"
+    assert choice.stop_reason == "three"
     assert len(api.engine.aborted) == before + 1  # the engine was told
     content, _, reason = joined(create(api, messages, stop="three", stream=True))
     assert (content, reason) == ("one two ", "stop")
@@ -122,14 +129,31 @@ def test_length(api: Running) -> None:
 
 def test_sampling_fields_reach_the_engine(api: Running) -> None:
     create(
-        api, temperature=0.0, top_p=0.85, frequency_penalty=0.2, presence_penalty=-0.5, seed=-3, max_tokens=30,
-        logit_bias={"5": -100}, user="u",
-        extra_body={"top_k": 5, "min_p": 0.1, "repetition_penalty": 1.1, "min_tokens": 2, "ignore_eos": False, "stop_token_ids": [33]},
-    )  # fmt: skip
+        api,
+        temperature=0.0,
+        top_p=0.85,
+        frequency_penalty=0.2,
+        presence_penalty=-0.5,
+        seed=-3,
+        max_tokens=30,
+        logit_bias={"5": -100},
+        user="u",
+        extra_body={
+            "top_k": 5,
+            "min_p": 0.1,
+            "repetition_penalty": 1.1,
+            "min_tokens": 2,
+            "ignore_eos": False,
+            "stop_token_ids": [33],
+        },
+    )
     got = api.engine.requests[-1].sampling
     assert (got.temperature, got.top_p, got.frequency_penalty, got.presence_penalty) == (0.0, 0.85, 0.2, -0.5)
     assert (got.top_k, got.min_p, got.repetition_penalty, got.min_tokens) == (5, 0.1, 1.1, 2)
-    assert got.logit_bias == {5: -100} and got.stop_token_ids == {33} and got.seed is not None and got.seed >= 0
+    assert got.logit_bias == {5: -100}
+    assert got.stop_token_ids == {33}
+    assert got.seed is not None
+    assert got.seed >= 0
 
 
 def test_logprobs(api: Running) -> None:
@@ -155,7 +179,8 @@ TOOLS: Any = [
 def test_tool_calls(api: Running) -> None:
     messages = [{"role": "user", "content": "call"}]
     choice = create(api, messages, tools=TOOLS).choices[0]
-    assert choice.finish_reason == "tool_calls" and choice.message.content is None
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.content is None
     assert [json.loads(c.function.arguments)["city"] for c in choice.message.tool_calls] == ["北京", "X"]
     assert choice.message.reasoning_content == "查"
     calls: dict[int, str] = {}
@@ -192,7 +217,8 @@ def test_json_answers(api: Running) -> None:
 def test_history_and_developer_role(api: Running) -> None:
     create(api, [{"role": "developer", "content": "be brief"}, *ASK, {"role": "assistant", "content": "hi"}, *ASK])
     prompt = api.engine.tokenizer.decode(api.engine.requests[-1].prompt_ids, skip_special=False)
-    assert "<|system|>\nbe brief<|user|>" in prompt and "</think><answer>hi</answer>" in prompt
+    assert "<|system|>\nbe brief<|user|>" in prompt
+    assert "</think><answer>hi</answer>" in prompt
 
 
 def test_completions(api: Running) -> None:
@@ -205,7 +231,9 @@ def test_completions(api: Running) -> None:
     made = client.completions.create(model=MODEL, prompt=ids, max_tokens=3, echo=True, logprobs=1)
     assert made.choices[0].text.startswith("hello")
     assert made.choices[0].logprobs.token_logprobs[0] is None
-    text = "".join(c.choices[0].text for c in client.completions.create(model=MODEL, prompt="count", stream=True, max_tokens=40))
+    text = "".join(
+        c.choices[0].text for c in client.completions.create(model=MODEL, prompt="count", stream=True, max_tokens=40)
+    )
     assert text.endswith("one two three four five")
 
 
@@ -213,10 +241,12 @@ def test_tokenize_and_back(api: Running) -> None:
     import httpx
 
     made = httpx.post(f"{api.url}/tokenize", json={"prompt": "hi <think>", "return_token_strs": True}).json()
-    assert made["count"] == len(made["tokens"]) and made["token_strs"][-1] == "<think>"
+    assert made["count"] == len(made["tokens"])
+    assert made["token_strs"][-1] == "<think>"
     assert httpx.post(f"{api.url}/detokenize", json={"tokens": made["tokens"]}).json() == {"prompt": "hi <think>"}
     made = httpx.post(f"{api.url}/tokenize", json={"messages": ASK}).json()
-    assert made["tokens"][:2] == [2, 3] and made["max_model_len"] == 2048
+    assert made["tokens"][:2] == [2, 3]
+    assert made["max_model_len"] == 2048
 
 
 def test_request_ids(api: Running) -> None:
@@ -233,12 +263,22 @@ def test_metrics(api: Running) -> None:
     create(api)
     text = httpx.get(f"{api.url}/metrics").text
     for name in (
-        "num_requests_running", "num_requests_waiting", "kv_cache_usage_perc", "prompt_tokens_total", "generation_tokens_total",
-        "time_to_first_token_seconds_bucket", "inter_token_latency_seconds_bucket", "e2e_request_latency_seconds_bucket",
-        "request_success_total", "prefix_cache_hits_total", "reasoning_tokens_total", "http_requests_total",
-    ):  # fmt: skip
+        "num_requests_running",
+        "num_requests_waiting",
+        "kv_cache_usage_perc",
+        "prompt_tokens_total",
+        "generation_tokens_total",
+        "time_to_first_token_seconds_bucket",
+        "inter_token_latency_seconds_bucket",
+        "e2e_request_latency_seconds_bucket",
+        "request_success_total",
+        "prefix_cache_hits_total",
+        "reasoning_tokens_total",
+        "http_requests_total",
+    ):
         assert f"autoglm_phone:{name}" in text, name
     for path in ("/a", "/b/c", "/v1/chat/nope"):
         httpx.get(api.url + path)
     lines = [line for line in httpx.get(f"{api.url}/metrics").text.splitlines() if "http_requests_total{" in line]
-    assert not any("/b/c" in line for line in lines) and any('route="unknown"' in line for line in lines)
+    assert not any("/b/c" in line for line in lines)
+    assert any('route="unknown"' in line for line in lines)

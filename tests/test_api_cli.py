@@ -47,12 +47,14 @@ def test_refusals_are_one_line(args: list[str], words: str) -> None:
     done = run("serve", "--port", "0", *args)
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("autoglm-phone: error: ") and words in last
+    assert last.startswith("autoglm-phone: error: ")
+    assert words in last
     assert "Traceback" not in done.stderr
 
 
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
-    code = "import sys, autoglm_phone.cli; print([m for m in ('torch', 'transformers', 'fastapi', 'numpy') if m in sys.modules])"
+    heavy = ("torch", "transformers", "fastapi", "numpy")
+    code = f"import sys, autoglm_phone.cli; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
     assert "serve" in run("--help").stdout
 
@@ -61,7 +63,12 @@ def start(command: list[str], environment: dict[str, str]) -> tuple[subprocess.P
     """(process, url, seconds until it listened)"""
     began = time.monotonic()
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, cwd="/tmp", env={**os.environ, **environment}, start_new_session=True
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd="/tmp",
+        env={**os.environ, **environment},
+        start_new_session=True,
     )
     assert process.stderr is not None
     lines = []
@@ -71,7 +78,9 @@ def start(command: list[str], environment: dict[str, str]) -> tuple[subprocess.P
         if found:
             threading.Thread(target=process.stderr.read, daemon=True).start()
             log = "".join(lines)
-            assert "Initializing" in log and "Tokenizer" in log and "Device" in log
+            assert "Initializing" in log
+            assert "Tokenizer" in log
+            assert "Device" in log
             return process, f"http://127.0.0.1:{found[1]}", time.monotonic() - began
     process.wait(5)
     pytest.fail("the server did not start: " + "".join(lines))
@@ -80,7 +89,9 @@ def start(command: list[str], environment: dict[str, str]) -> tuple[subprocess.P
 def test_the_start_script_serves_under_the_agents_name(tiny_model: Path) -> None:
     script = str(ROOT / "deploy" / "run_autoglm_server.sh")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    process, url, seconds = start([script, "--max-num-seqs", "4"], {"MODEL": str(tiny_model), "PORT": "0", "PATH": path})
+    process, url, seconds = start(
+        [script, "--max-num-seqs", "4"], {"MODEL": str(tiny_model), "PORT": "0", "PATH": path}
+    )
     try:
         assert httpx.get(f"{url}/v1/models").json()["data"][0]["id"] == "autoglm-phone-9b"
         body = {"model": "autoglm-phone-9b", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}

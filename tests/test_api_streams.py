@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+
 from conftest import Running
 
 BODY = {"messages": [{"role": "user", "content": "hi"}]}
@@ -66,15 +67,18 @@ def test_hanging_up_leaves_other_streams_alone(slow: Running) -> None:
     for _ in range(3):
         leave(slow, {**BODY, "stream": True})
     thread.join()
-    assert answers and answers[0].startswith("word word")
+    assert answers
+    assert answers[0].startswith("word word")
     assert wait_until(lambda: slow.service.pending == 0)
 
 
 def test_a_full_queue_answers_503_with_retry_after(slow: Running) -> None:
     with httpx.stream("POST", f"{slow.url}/v1/chat/completions", json={**BODY, "stream": True, "n": 4}) as busy:
-        next(busy.iter_bytes())
+        chunks = busy.iter_bytes()  # kept: httpx hangs up when its iterator goes
+        next(chunks)
         answer = httpx.post(f"{slow.url}/v1/chat/completions", json=BODY)
-        assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) > 0
         assert answer.json()["error"]["code"] == "overloaded"
         assert httpx.get(f"{slow.url}/health").status_code == 200
     assert wait_until(lambda: slow.service.pending == 0)
@@ -92,7 +96,8 @@ def test_503_while_loading(serve: Callable[..., Running]) -> None:
     api = serve(load_delay=1.0, wait=False)
     for method, path in (("GET", "/health"), ("GET", "/v1/models"), ("POST", "/v1/chat/completions")):
         answer = httpx.request(method, api.url + path, json=BODY if method == "POST" else None)
-        assert answer.status_code == 503 and answer.json()["error"]["code"] == "loading"
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "loading"
         assert answer.headers["retry-after"]
     assert httpx.get(f"{api.url}/version").status_code == 200
     assert httpx.get(f"{api.url}/metrics").status_code == 200
@@ -103,6 +108,7 @@ def test_events_have_the_usual_form(slow: Running) -> None:
     answer = httpx.post(f"{slow.url}/v1/chat/completions", json={**BODY, "stream": True, "max_tokens": 3})
     assert answer.headers["content-type"].startswith("text/event-stream")
     lines = [line for line in answer.text.split("\n\n") if line]
-    assert lines[-1] == "data: [DONE]" and all(line.startswith("data: {") for line in lines[:-1])
+    assert lines[-1] == "data: [DONE]"
+    assert all(line.startswith("data: {") for line in lines[:-1])
     first = json.loads(lines[0][6:])
     assert first["choices"][0]["delta"] == {"role": "assistant", "content": ""}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import SPECIALS, make_tokenizer_json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from autoglm_phone.chat.present import Presenter, Style
 from autoglm_phone.chat.prompt import Opening
 from autoglm_phone.chat.stream import OutputParser, StopStrings
 from autoglm_phone.chat.tokenizer import Tokenizer
+from conftest import SPECIALS, make_tokenizer_json
 
 
 def parse(
@@ -33,7 +33,9 @@ def parse(
 def text_tags() -> Tokenizer:
     """A tokenizer for which the tags are ordinary text."""
     spec = json.loads(make_tokenizer_json())
-    spec["added_tokens"] = [t for t in spec["added_tokens"] if "think" not in t["content"] and "answer" not in t["content"]]
+    spec["added_tokens"] = [
+        t for t in spec["added_tokens"] if "think" not in t["content"] and "answer" not in t["content"]
+    ]
     for name in SPECIALS:
         if "think" in name or "answer" in name:
             spec["model"]["vocab"].pop(name, None)

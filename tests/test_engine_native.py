@@ -140,7 +140,8 @@ def make_request(name: str, prompt: list[int], media: list[MediaItem], **samplin
     for item in media:
         ids[item.position] = IMAGE if item.kind == "image" else AUDIO
     fields = {"max_tokens": 6, "temperature": 0.0, "ignore_eos": True, **sampling}
-    return EngineRequest(name, tuple(ids), SamplingParams(**fields), tuple(media))
+    priority = fields.pop("priority", 0)
+    return EngineRequest(name, tuple(ids), SamplingParams(**fields), tuple(media), priority=priority)
 
 
 @dataclass
@@ -323,6 +324,38 @@ def test_logprobs_and_prompt_logprobs(plain):
     assert all(output.prompt_logprobs is None for output in outputs[1:])
 
 
+def test_prompt_logprobs_survive_preemption(plain):
+    engine = engine_for(plain, 90, max_num_batched_tokens=7)
+    requests = [
+        make_request(f"r{i}", [20 + i] * 40, [], prompt_logprobs=0, max_tokens=20, priority=i) for i in range(3)
+    ]
+    result = run(engine, requests)
+    assert engine.stats().preemptions > 0
+    for request in requests:
+        prompt = result.outputs[request.request_id][0].prompt_logprobs
+        assert prompt is not None
+        assert [entry.token_id for entry in prompt[1:] if entry is not None] == list(request.prompt_ids[1:])
+
+
+def test_dense_contexts_are_used_and_are_dropped_when_a_group_changes(plain):
+    engine = engine_for(plain)
+    requests = [make_request(f"r{i}", [20 + i] * (5 + i), [], max_tokens=12 + 3 * i) for i in range(3)]
+    check(plain, requests, run(engine, requests, [0, 0, 4]))
+    contexts = engine.runner.decoder.pages.contexts  # type: ignore[attr-defined]
+    assert contexts.appends > contexts.gathers > 0
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_stays_near_the_reference(plain, dtype):
+    engine = engine_for(plain, dtype=dtype)
+    request = make_request("r", list(range(30, 60)), [picture(2, 2, 0, 4)], max_tokens=4)
+    result = run(engine, [request])
+    reference = plain.logits([*request.prompt_ids, *result.tokens("r")], request.media)
+    for _, first, rows in result.logits:
+        error = (rows - reference[first : first + rows.shape[0]]).abs()
+        assert float(error.mean()) < (0.03 if dtype == "bfloat16" else 0.004) * float(reference.std())
+
+
 def test_scoring_without_output(plain):
     request = make_request("r", [25, 60, 61], [], prompt_logprobs=0, max_tokens=0)
     (output,) = run(engine_for(plain), [request]).outputs["r"]
@@ -359,11 +392,13 @@ def test_thinking_budget_ends_the_thought(plain):
     ("prompt", "media", "message"),
     [
         ([30, IMAGE, 31], [], "media tokens"),
-        ([30, 31, 32], [replace(picture(1, 1, 0, 1), length=2)], "no <|image|>"),
+        ([30, 31, 32], [picture(1, 1, 0, 1)], "no .*image.* tokens"),
+        ([30, AUDIO, 32], [picture(1, 1, 0, 1)], "no .*image.* tokens"),
+        ([30, IMAGE, IMAGE], [replace(picture(1, 1, 0, 1), length=2)], "one token"),
     ],
 )
 def test_placeholders_must_match_the_media(plain, prompt, media, message):
-    with pytest.raises(InvalidRequestError, match="media"):
+    with pytest.raises(InvalidRequestError, match=message):
         engine_for(plain).add_request(EngineRequest("r", tuple(prompt), SamplingParams(), tuple(media)))
 
 

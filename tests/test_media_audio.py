@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import tracemalloc
@@ -49,7 +50,8 @@ def test_resampling_in_pieces_is_the_same() -> None:
 @pytest.mark.parametrize("channels", [1, 2])
 def test_formats(kind: str, channels: int) -> None:
     out = decode_audio(sound(44_100, 1.0, kind, channels))
-    assert out.dtype == np.float32 and abs(len(out) - 16_000) < 2_000
+    assert out.dtype == np.float32
+    assert abs(len(out) - 16_000) < 2_000
     assert 0.3 < np.abs(out[4000:12000]).max() < 0.7
 
 
@@ -76,13 +78,13 @@ def test_a_header_that_lies_about_its_length() -> None:
 def test_a_header_that_claims_too_much() -> None:
     data = bytearray(sound())
     data[40:44] = struct.pack("<I", 0xFFFFFFF0)
-    try:
+    with contextlib.suppress(MediaError):
         assert len(decode_audio(bytes(data))) <= 16_000
-    except MediaError:
-        pass
 
 
-@pytest.mark.parametrize("data", [b"", b"this is a text file called .wav", b"RIFF\0\0\0\0WAVE", sound()[:30], b"\0" * 10_000])
+@pytest.mark.parametrize(
+    "data", [b"", b"this is a text file called .wav", b"RIFF\0\0\0\0WAVE", sound()[:30], b"\0" * 10_000]
+)
 def test_what_is_not_sound(data: bytes) -> None:
     with pytest.raises(MediaError):
         decode_audio(data)
@@ -105,7 +107,8 @@ def test_windows_cut_where_it_is_quiet() -> None:
     samples[28 * 16_000 : 28 * 16_000 + 4000] = 0
     windows = split(samples)
     assert [round(len(w) / 16_000) for w in windows[:1]] == [28]
-    assert sum(map(len, windows)) == len(samples) and max(map(len, windows)) <= 30 * 16_000
+    assert sum(map(len, windows)) == len(samples)
+    assert max(map(len, windows)) <= 30 * 16_000
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac", "mp3"])

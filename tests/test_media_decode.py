@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import struct
 import zlib
@@ -38,7 +39,8 @@ RED = Image.new("RGB", (40, 20), (255, 0, 0))
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP"])
 def test_formats(kind: str) -> None:
     picture = decode_image(encode(RED, kind))
-    assert picture.mode == "RGB" and picture.size == (40, 20)
+    assert picture.mode == "RGB"
+    assert picture.size == (40, 20)
     assert np.abs(np.asarray(picture).astype(int) - [255, 0, 0]).max() < 8
 
 
@@ -72,7 +74,7 @@ def test_only_the_first_frame_counts() -> None:
 
 @pytest.mark.parametrize("size", [(30_000, 30_000), (20_000, 10), (1, 17_000), (2**31 - 1, 2**31 - 1)])
 def test_sizes_are_checked_before_decoding(size: tuple[int, int]) -> None:
-    with pytest.raises(MediaError, match="too large|header"):
+    with pytest.raises(MediaError, match=r"too large|header"):
         decode_image(png_header(*size))
 
 
@@ -84,7 +86,9 @@ def test_truncated_files(kind: str) -> None:
         decode_image(data[: len(data) // 2])
 
 
-@pytest.mark.parametrize("data", [b"", b"hello", b"%PDF-1.4", b"\x89PNG\r\n\x1a\n", b"<svg/>", encode(RED, "TIFF"), encode(RED, "PPM")])
+@pytest.mark.parametrize(
+    "data", [b"", b"hello", b"%PDF-1.4", b"\x89PNG\r\n\x1a\n", b"<svg/>", encode(RED, "TIFF"), encode(RED, "PPM")]
+)
 def test_other_files(data: bytes) -> None:
     with pytest.raises(MediaError):
         decode_image(data)
@@ -97,10 +101,8 @@ def test_random_damage_never_escapes() -> None:
         for _ in range(60):
             bad = good.copy()
             bad[rng.integers(0, len(bad), 4)] = rng.integers(0, 255, 4)
-            try:
+            with contextlib.suppress(MediaError):
                 assert decode_image(bad.tobytes()).mode == "RGB"
-            except MediaError:
-                pass
 
 
 def test_base64_forms() -> None:
@@ -112,7 +114,9 @@ def test_base64_forms() -> None:
     assert decode_base64("data:;base64,\n" + plain[:76] + "\r\n" + plain[76:]) == data
 
 
-@pytest.mark.parametrize("text", ["", "!!!", "data:image/png,abc", "data:image/png;base64,", "ab=c", "中文", "data:" + "x" * 9999])
+@pytest.mark.parametrize(
+    "text", ["", "!!!", "data:image/png,abc", "data:image/png;base64,", "ab=c", "中文", "data:" + "x" * 9999]
+)
 def test_broken_base64(text: str) -> None:
     with pytest.raises(MediaError):
         decode_base64(text)

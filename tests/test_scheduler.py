@@ -13,7 +13,7 @@ from autoglm_phone.engine.blocks import PagePool
 from autoglm_phone.engine.core import Engine
 from autoglm_phone.engine.interface import Row, RowResult
 from autoglm_phone.engine.prefix_cache import PrefixCache, page_digest, root_digest
-from autoglm_phone.engine.request import EngineRequest, MediaItem, SamplingParams, StepOutput
+from autoglm_phone.engine.request import EngineRequest, MediaItem, SamplingParams, StepOutput, ThinkingBudget
 from autoglm_phone.errors import AutoGLMError, EngineError, InvalidRequestError
 
 VOCAB = 50
@@ -296,15 +296,29 @@ def test_duplicate_ids_and_full_queues_are_refused():
         engine.add_request(request("t", [1]))
 
 
-def test_out_of_range_sampling_ids_are_refused():
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"logit_bias": {VOCAB: 1.0}},
+        {"logit_bias": {1: float("nan")}},
+        {"stop_token_ids": frozenset({-1})},
+        {"max_tokens": -1},
+        {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"top_p": 0.0},
+        {"min_p": 1.5},
+        {"top_k": -2},
+        {"repetition_penalty": 0.0},
+        {"frequency_penalty": float("inf")},
+        {"logprobs": 10**9},
+        {"prompt_logprobs": -1},
+        {"thinking": ThinkingBudget((VOCAB,))},
+    ],
+)
+def test_unbounded_sampling_parameters_are_refused(fields):
     engine, _ = make()
-    for sampling in (
-        SamplingParams(logit_bias={VOCAB: 1.0}),
-        SamplingParams(stop_token_ids=frozenset({-1})),
-        SamplingParams(max_tokens=-1),
-    ):
-        with pytest.raises(InvalidRequestError):
-            engine.add_request(EngineRequest("r", (1,), sampling))
+    with pytest.raises(InvalidRequestError):
+        engine.add_request(EngineRequest("r", (1,), SamplingParams(**fields)))
 
 
 def test_stats_add_up():

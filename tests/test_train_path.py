@@ -139,3 +139,24 @@ def test_a_run_trains_stops_resumes_and_bundles(prepared, tmp_path):
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
     assert torch.equal(loaded.model.norm.weight, own["model.norm.weight"].float())
     assert loaded.lm_head.weight.data_ptr() == loaded.model.embed_tokens.weight.data_ptr()
+
+
+def test_feeder_never_starves_one_kind_while_another_overflows():
+    import time
+
+    from autoglm_phone.train.data import Batch
+    from autoglm_phone.train.feeder import FRESH_LIMIT, Feeder
+
+    def stream():
+        for _ in range(4 * FRESH_LIMIT):
+            yield Batch("text", torch.zeros(1, 2, dtype=torch.long), torch.zeros(1, 2, dtype=torch.long), ["a"])
+        yield Batch("joint", torch.zeros(1, 2, dtype=torch.long), torch.zeros(1, 2, dtype=torch.long), ["b"])
+        while True:
+            time.sleep(0.01)
+            yield Batch("text", torch.zeros(1, 2, dtype=torch.long), torch.zeros(1, 2, dtype=torch.long), ["a"])
+
+    feeder = Feeder(stream(), torch.device("cpu"), ("text", "joint"), capacity={"text": 4, "joint": 4},
+                    reuse={"text": 1.0, "joint": 2.0}, seed=0)  # fmt: skip
+    assert feeder.next("joint", patience=10.0)[0].kind == "joint"
+    assert feeder.next("joint", patience=10.0)[0].kind == "joint"  # a repeat
+    feeder.stop()

@@ -79,6 +79,7 @@ def test_splits_have_voices_of_their_own() -> None:
     assert not train & test
     assert not train & val
     assert not val & test
+    assert not set(voices.FLITE["train"]) & set(voices.FLITE["test"])
     heard = {split: set() for split in ("train", "test")}
     for split, names in heard.items():
         rng = random.Random(5)
@@ -149,6 +150,9 @@ def test_numbers_are_spelled_out(lang, text: str, said: str) -> None:
         ("zh", "打了15%的折", "打了百分之15的折"),
         ("zh", "点击“蓝牙”", "点击蓝牙"),
         ("zh", "一共¥12.5", "一共12.5元"),
+        ("zh", "我叔叔三天前买了两把椅子", "我叔叔3天前买了2把椅子"),
+        ("zh", "星期三下午三点，一起十分开心", "星期三下午3点，一起十分开心"),
+        ("en", "Three days ago I ate two apples", "3 days ago I ate 2 apples"),
         ("en", "What is 12+30?", "What is 12 plus 30?"),
         ("en", "12 - 5 = ?", "12 minus 5 equals what"),
         ("en", "Tap 'Settings'", "Tap Settings"),

@@ -75,8 +75,7 @@ async def transcriptions(request: Request) -> Response:
         data = await upload.read()
     limit = server(request).config.max_audio_seconds
     with service.admit(1):
-        work = asyncio.to_thread(_prepare, service, data, language, temperature, limit, cache_salt(request))
-        job = await unless_gone(request, work)
+        job = await asyncio.to_thread(_prepare, service, data, language, temperature, limit, cache_salt(request))
         del data
         texts = await unless_gone(request, _transcribe(service, job))
     text = _join(texts)

@@ -37,8 +37,8 @@ async def chat_completions(request: Request) -> Response:
     service, name = model_for(request, body.model)
     n = body.n or 1
     with sse.handed_over(held := service.admit(n)) as kept:
-        work = asyncio.to_thread(prepare, service, body, cache_salt(request))
-        generation = await unless_gone(request, work)
+        # Not broken off when the client goes: the thread would go on, and its place in the queue must stay taken.
+        generation = await asyncio.to_thread(prepare, service, body, cache_salt(request))
         state = server(request)
         state.metrics.request(n, generation.sampling.max_tokens, [m.kind for m in generation.prompt.media])
         if body.stream:

@@ -19,7 +19,7 @@ from autoglm_phone.api.sampling import read_sampling
 from autoglm_phone.api.schema import CompletionBody
 from autoglm_phone.api.state import cache_salt, model_for, server
 from autoglm_phone.chat.service import Answer, Generation, Service
-from autoglm_phone.errors import InvalidRequestError
+from autoglm_phone.errors import InvalidRequestError, NotBuiltError
 
 router = APIRouter()
 
@@ -32,13 +32,15 @@ router = APIRouter()
 async def completions(request: Request) -> Response:
     body = await read_json(request, CompletionBody)
     service, name = model_for(request, body.model)
+    for field in ("response_format", "tools"):
+        if (body.model_extra or {}).get(field):
+            raise NotBuiltError(f"{field!r} is available on /v1/chat/completions only", param=field)
     prompts = _prompts(body.prompt)
     count = len(prompts) * (body.n or 1)
     if count > limits.MAX_SEQUENCES:
         raise InvalidRequestError(f"'n' times the number of prompts may be at most {limits.MAX_SEQUENCES}", param="n")
     with sse.handed_over(held := service.admit(count)) as kept:
-        work = asyncio.to_thread(_prepare, service, body, prompts, cache_salt(request))
-        generations = await unless_gone(request, work)
+        generations = await asyncio.to_thread(_prepare, service, body, prompts, cache_salt(request))
         for generation in generations:
             server(request).metrics.request(generation.n, generation.sampling.max_tokens, [])
         if body.stream:

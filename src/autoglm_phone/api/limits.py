@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from autoglm_phone.api.errors import error_response
-from autoglm_phone.errors import InvalidRequestError, NotBuiltError, PayloadTooLargeError
+from autoglm_phone.errors import InvalidRequestError, NotBuiltError, OverloadedError, PayloadTooLargeError
 
 MAX_N = 16
 MAX_PROMPTS = 64  # of one completions request
@@ -50,6 +50,14 @@ NOT_BUILT_FIELDS = {
     "documents": "put the documents into the messages",
     "mm_processor_kwargs": "it is a flag of the server (--mm-processor-kwargs)",
     "truncate_prompt_tokens": "shorten the prompt instead",
+    "continue_final_message": "use /v1/completions to continue a text",
+    "prompt_logprobs": "use /v1/completions with 'echo' and 'logprobs'",
+    "allowed_token_ids": "use 'logit_bias' or 'response_format'",
+    "bad_words": "use 'logit_bias'",
+    "logits_processors": "requests can't bring code",
+    "regex": "use 'response_format' with type json_schema",
+    "ebnf": "use 'response_format' with type json_schema",
+    "json_schema": "use 'response_format' with type json_schema",
 }
 _HARMLESS: tuple[Any, ...] = (None, False, [], {}, "")
 
@@ -95,11 +103,16 @@ def check_json(value: Any) -> None:
 
 
 class BodyLimitMiddleware:
-    """Refuses bodies above a size: by Content-Length at once, without one as soon as they pass it."""
+    """Refuses bodies above a size: by Content-Length at once, without one as soon as they pass it.
 
-    def __init__(self, app: ASGIApp, max_bytes: int):
+    All bodies together are bounded as well, so that many large requests can't exhaust the memory before they queue.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, max_total: int | None = None):
         self._app = app
         self._max_bytes = max_bytes
+        self._max_total = max_total or 8 * max_bytes
+        self._total = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -118,9 +131,13 @@ class BodyLimitMiddleware:
         async def bounded() -> Message:
             nonlocal size
             message = await receive()
-            size += len(message.get("body", b""))
+            count = len(message.get("body", b""))
+            size += count
+            self._total += count
             if size > self._max_bytes:
                 raise too_large
+            if self._total > self._max_total:
+                raise OverloadedError("too much data is on its way into the server; try again in a moment")
             return message
 
         async def watched(message: Message) -> None:
@@ -130,10 +147,12 @@ class BodyLimitMiddleware:
 
         try:
             await self._app(scope, bounded, watched)
-        except PayloadTooLargeError as exc:
+        except (PayloadTooLargeError, OverloadedError) as exc:
             if started:
                 raise
             await error_response(exc)(scope, receive, send)
+        finally:
+            self._total -= size
 
 
 class ClientGoneError(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from autoglm_phone.api import limits
 
@@ -20,6 +20,37 @@ Number = Annotated[float, BeforeValidator(_no_bool, json_schema_input_type=float
 Whole = Annotated[int, BeforeValidator(_no_bool, json_schema_input_type=int)]
 Tokens = Annotated[Whole, Field(ge=1, le=limits.MAX_TOKENS)]
 Text = Annotated[str, Field(max_length=64 * 1024 * 1024)]
+
+
+_MESSAGE = {
+    "type": "object",
+    "required": ["role", "content"],
+    "properties": {
+        "role": {"type": "string", "enum": ["system", "developer", "user", "assistant", "tool"]},
+        "content": {
+            "anyOf": [
+                {"type": "string"},
+                {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["type"],
+                        "properties": {
+                            "type": {"type": "string", "enum": ["text", "image_url", "input_audio"]},
+                            "text": {"type": "string"},
+                            "image_url": {"type": "object", "properties": {"url": {"type": "string"}}},
+                            "input_audio": {
+                                "type": "object",
+                                "properties": {"data": {"type": "string"}, "format": {"type": "string"}},
+                            },
+                        },
+                    },
+                },
+            ]
+        },
+    },
+}
+Message = Annotated[dict[str, Any], WithJsonSchema(_MESSAGE)]  # read in full by chat.messages
 
 
 class Body(BaseModel):
@@ -57,7 +88,7 @@ class SamplingBody(Body):
 class ChatBody(SamplingBody):
     """POST /v1/chat/completions. Messages are checked where they are read (chat.messages)."""
 
-    messages: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=1024)]
+    messages: Annotated[list[Message], Field(min_length=1, max_length=1024)]
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
     logprobs: bool | None = None
@@ -97,7 +128,7 @@ class TokenizeBody(Body):
 
     model: Annotated[str, Field(max_length=256)] | None = None
     prompt: Text | None = None
-    messages: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=1024)] | None = None
+    messages: Annotated[list[Message], Field(min_length=1, max_length=1024)] | None = None
     add_generation_prompt: bool = True
     enable_thinking: bool | None = None
     return_token_strs: bool = False

@@ -10,7 +10,7 @@ Shapes: T rows (tokens) of a step, H hidden size, D head size, Hq / Hk query and
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,20 +36,32 @@ class AttentionShape:
 
 
 @dataclass(frozen=True)
+class ContextIdentity:
+    """sequences: (arrival number, epoch) of each row. lengths: keys of each row, the new token included."""
+
+    sequences: tuple[tuple[int, int], ...]
+    lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class DecodeGroup:
     """Rows of one token each, of similar context length, that attend in one batched call.
 
-    rows: [first, end) among the step's rows. pages: long [B * P], P pages a row, padded with any valid page.
-    length: keys of each row after cutting the last page short; mask: additive [B, 1, 1, length] or None if all
-    keys count for all rows.
+    first, end: [first, end) among the step's rows. length: keys of the longest row. mask: additive
+    [B, 1, 1, length], or None if all keys count for all rows.
+    pages: P → long [B * P], the first P pages of each row, padded with any valid page; made only when asked for.
+    num_pages: pages that hold `length` keys.
+    identity: which sequences these are, and their lengths: lets a backend keep a dense copy of their contexts between
+    steps (same identity, every length one more: only one token is new). None where the rows do not read whole contexts.
     """
 
     first: int
     end: int
-    pages: Tensor
-    num_pages: int
     length: int
     mask: Tensor | None
+    num_pages: int
+    pages: Callable[[int], Tensor]
+    identity: ContextIdentity | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +83,7 @@ class ChunkGroup:
 class AttentionPlan:
     """What each row of a step attends to, in one segment's pages."""
 
+    segment: int
     decodes: Sequence[DecodeGroup]
     chunks: Sequence[ChunkGroup]
 
@@ -157,8 +170,10 @@ class Backend(ABC):
     def pack_embedding(self, weight: Tensor) -> Any: ...
 
     @abstractmethod
-    def new_pages(self, num_layers: int, num_pages: int, page_size: int, shape: AttentionShape) -> Any:
-        """Storage for keys and values of `num_pages` pages of a segment with at most `num_layers` layers."""
+    def new_pages(
+        self, num_segments: int, num_layers: int, num_pages: int, page_size: int, shape: AttentionShape
+    ) -> Any:
+        """Storage for keys and values of `num_pages` pages, each of one segment with at most `num_layers` layers."""
 
     # Operations.
 

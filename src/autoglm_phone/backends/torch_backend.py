@@ -12,11 +12,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from autoglm_phone.backends.base import AttentionPlan, AttentionShape, Backend, CrossGroup, CrossWeights
+from autoglm_phone.backends.contexts import DenseContexts
+
+CONTEXT_BYTES = 128 << 20  # dense copies of running contexts: 5,461 tokens of the mini model
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,14 @@ class Norm:
     """weight [H] as it multiplies the normed value; None when it is folded away."""
 
     weight: Tensor | None
+
+
+@dataclass(frozen=True)
+class KVPages:
+    """pages [layers, pages, page_size, 2 R]: a token's keys, then its values."""
+
+    pages: Tensor
+    contexts: DenseContexts | None
 
 
 class TorchBackend(Backend):
@@ -82,10 +94,16 @@ class TorchBackend(Backend):
     def pack_embedding(self, weight: Tensor) -> Tensor:
         return self._place(weight)
 
-    def new_pages(self, num_layers: int, num_pages: int, page_size: int, shape: AttentionShape) -> Tensor:
-        """[layers, pages, page_size, 2 R]: a token's keys, then its values."""
-        size = (num_layers, num_pages, page_size, 2 * shape.kv_width)
-        return torch.zeros(size, dtype=self.dtype, device=self.device)
+    def new_pages(
+        self, num_segments: int, num_layers: int, num_pages: int, page_size: int, shape: AttentionShape
+    ) -> KVPages:
+        width = 2 * shape.kv_width
+        pages = self._zeros((num_layers, num_pages, page_size, width))
+        contexts = None
+        if self.device.type == "cpu":
+            limit = min(CONTEXT_BYTES, pages.nbytes // 2)
+            contexts = DenseContexts(num_segments, num_layers, width, page_size, self.dtype, limit)
+        return KVPages(pages, contexts)
 
     # Operations
 
@@ -134,9 +152,9 @@ class TorchBackend(Backend):
         return qkv
 
     def attention(
-        self, pages: Tensor, layer: int, qkv: Tensor, slots: Tensor, plan: AttentionPlan, shape: AttentionShape
+        self, pages: KVPages, layer: int, qkv: Tensor, slots: Tensor, plan: AttentionPlan, shape: AttentionShape
     ) -> Tensor:
-        store = pages[layer]  # [pages, page_size, 2 R]
+        store = pages.pages[layer]  # [pages, page_size, 2 R]
         width, hq, hk, d = store.shape[-1], shape.heads, shape.kv_heads, shape.head_dim
         fresh = qkv[:, shape.q_width :]  # [T, 2 R]
         store.view(-1, width).index_copy_(0, slots, fresh)
@@ -146,8 +164,13 @@ class TorchBackend(Backend):
             batch = group.end - group.first
             # A key head's queries form the "sequence": grouped-query attention without repeating keys.
             q = qkv[group.first : group.end, : shape.q_width].unflatten(-1, (hk, hq // hk, d))
-            context = flat.index_select(0, group.pages).view(batch, -1, 2, hk, d)[:, : group.length]
-            k, v = context[:, :, 0].transpose(1, 2), context[:, :, 1].transpose(1, 2)
+            context = None
+            if pages.contexts is not None:
+                context = pages.contexts.read(plan.segment, layer, group, flat, fresh[group.first : group.end])
+            if context is None:
+                numbers = group.pages(group.num_pages)
+                context = flat.index_select(0, numbers).view(batch, -1, width)[:, : group.length]
+            k, v = context.unflatten(-1, (2, hk, d)).permute(2, 0, 3, 1, 4)  # each [B, Hk, length, D]
             parts.append(F.scaled_dot_product_attention(q, k, v, attn_mask=group.mask).reshape(batch, -1))
         for chunk in plan.chunks:
             rows = chunk.end - chunk.first
@@ -172,6 +195,14 @@ class TorchBackend(Backend):
     def swiglu(self, gate_up: Tensor) -> Tensor:
         gate, up = gate_up.chunk(2, dim=-1)
         return F.silu(gate).mul_(up)
+
+    def _zeros(self, size: tuple[int, ...]) -> Tensor:
+        """Zeros, not garbage: padding is read (and masked), and must be finite. On the CPU, memory that the system
+        zeroes when it is first touched: pages that no request has used take no room."""
+        if self.device.type != "cpu":
+            return torch.zeros(size, dtype=self.dtype, device=self.device)
+        raw = np.zeros(math.prod(size) * self.dtype.itemsize, dtype=np.uint8)
+        return torch.from_numpy(raw).view(self.dtype).view(size)
 
     def _length(self, x: Tensor) -> Tensor:
         """sqrt(sum x² + H eps), [T, 1]: x divided by it is RMSNorm without the factor sqrt(H)."""

@@ -19,14 +19,13 @@ import numpy as np
 
 from autoglm_phone.chat.grammar_worker import GrammarWorker, build_tokenizer, limits
 from autoglm_phone.chat.tokenizer import Tokenizer
-from autoglm_phone.chat.tools import ToolSet, forced_call_lark
+from autoglm_phone.chat.tools import JSON_STYLE, ToolSet, forced_call_lark
 from autoglm_phone.engine.request import ThinkingBudget
 from autoglm_phone.errors import GrammarError
 
 MAX_SCHEMA_CHARS = 64 * 1024
 MAX_DEPTH = 32
 MAX_NODES = 4096
-_JSON_OPTIONS: Any = {"whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A\x0D\x09]{0,4}"}
 
 
 class Grammar:
@@ -190,7 +189,7 @@ def make_source(kind: str, text: str) -> str:
 
     try:
         if kind == "json":
-            return LLMatcher.grammar_from_json_schema(text, overrides=_JSON_OPTIONS)
+            return LLMatcher.grammar_from_json_schema(text)
         return LLMatcher.grammar_from_lark(text)
     except ValueError as exc:
         raise GrammarError("the JSON schema is invalid", param="response_format") from exc
@@ -216,7 +215,7 @@ def check_schema(schema: Any, param: str) -> str:
             stack.extend((v, depth + 1) for v in value.values())
         elif isinstance(value, list | tuple):
             stack.extend((v, depth + 1) for v in value)
-    text = json.dumps(schema, ensure_ascii=False)
+    text = json.dumps({**schema, "x-guidance": JSON_STYLE}, ensure_ascii=False)  # never a client's own options
     if len(text) > MAX_SCHEMA_CHARS:
         raise GrammarError(f"the JSON schema is larger than {MAX_SCHEMA_CHARS // 1024} KiB", param=param)
     return text

@@ -95,5 +95,7 @@ def read_defaults(folder: Path) -> dict[str, float]:
 
 def device_line(engine: Any) -> str:
     """The device in words, as far as the runner tells it."""
-    device = getattr(engine.runner, "device", None) or engine.config.device
-    return str(device)
+    backend = getattr(getattr(engine.runner, "decoder", None), "backend", None)
+    device = getattr(backend, "device", engine.config.device)
+    dtype = str(getattr(backend, "dtype", engine.config.dtype)).removeprefix("torch.")
+    return f"{device}, {dtype}"

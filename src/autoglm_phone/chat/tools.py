@@ -15,6 +15,8 @@ from typing import Any
 from autoglm_phone.errors import InvalidRequestError
 
 MAX_TOOLS = 128
+# llguidance's options for JSON: some white space is allowed, so little that a weak model can't lose itself in it.
+JSON_STYLE = {"whitespace_flexible": True, "whitespace_pattern": r"[\x20\x0A\x0D\x09]{0,4}"}
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -118,7 +120,7 @@ def forced_call_lark(tools: ToolSet, open_ref: str, close_ref: str) -> str:
     lines = ["start: call" + ("+" if many else "")]
     lines.append("call: " + " | ".join(f"call{i}" for i in range(len(tools.forced))))
     for i, name in enumerate(tools.forced):
-        schema = {**tools.schema(name), "type": "object"}
+        schema = {**tools.schema(name), "type": "object", "x-guidance": JSON_STYLE}
         head = json.dumps(name + "\n")
         lines.append(f"call{i}: {open_ref} {head} args{i} {close_ref}")
         lines.append(f"args{i}: %json {json.dumps(schema)}")

@@ -11,13 +11,14 @@ import time
 
 from autoglm_phone.config import EngineConfig
 from autoglm_phone.engine.blocks import PagePool
+from autoglm_phone.engine.checks import check_prompt, check_sampling
 from autoglm_phone.engine.interface import Row, RowResult, Runner
 from autoglm_phone.engine.prefix_cache import PrefixCache
 from autoglm_phone.engine.request import EngineRequest, FinishReason, MediaItem, StepOutput
 from autoglm_phone.engine.scheduler import Scheduler
 from autoglm_phone.engine.sequence import Sequence, Times
 from autoglm_phone.engine.stats import EngineStats
-from autoglm_phone.errors import AutoGLMError, ContextLengthError, EngineError, InvalidRequestError, OverloadedError
+from autoglm_phone.errors import AutoGLMError, EngineError, InvalidRequestError, OverloadedError
 
 logger = logging.getLogger(__name__)
 
@@ -52,30 +53,8 @@ class Engine:
         Raises:
             InvalidRequestError, ContextLengthError: it can't; the message says why.
         """
-        length, limit = len(request.prompt_ids), self.runner.max_model_len
-        sampling = request.sampling
-        if length == 0:
-            raise InvalidRequestError("the prompt is empty; send at least one token", param="prompt")
-        if sampling.max_tokens < 0:
-            raise InvalidRequestError(f"max_tokens {sampling.max_tokens} must not be negative", param="max_tokens")
-        if length > limit or (length == limit and sampling.max_tokens > 0):
-            raise ContextLengthError(
-                f"the prompt has {length} tokens and the context window {limit}; shorten the prompt "
-                "(pictures count with their tokens)"
-            )
-        vocab = self.runner.vocab_size
-        if min(request.prompt_ids) < 0 or max(request.prompt_ids) >= vocab:
-            raise InvalidRequestError(f"prompt token ids must lie in [0, {vocab})", param="prompt")
-        for name, ids in (("logit_bias", sampling.logit_bias), ("stop_token_ids", sampling.stop_token_ids)):
-            if any(not 0 <= token < vocab for token in ids):
-                raise InvalidRequestError(f"{name} holds a token id outside [0, {vocab})", param=name)
-        if sampling.thinking is not None and any(not 0 <= token < vocab for token in sampling.thinking.end_ids):
-            raise InvalidRequestError(f"thinking end_ids must lie in [0, {vocab})")
-        end = 0
-        for item in request.media:
-            if item.position < end or item.length < 1 or item.position + item.length > length:
-                raise InvalidRequestError("media must be in prompt order, inside the prompt and not overlap")
-            end = item.position + item.length
+        check_prompt(request, self.runner.vocab_size, self.runner.max_model_len)
+        check_sampling(request.sampling, self.runner.vocab_size)
         self.runner.validate(request)
 
     def add_request(self, request: EngineRequest) -> None:

@@ -33,7 +33,11 @@ class _Stream:
     """Where a request's outputs go."""
 
     loop: asyncio.AbstractEventLoop
-    queue: asyncio.Queue[StepOutput]
+    queue: asyncio.Queue[StepOutput | AutoGLMError]
+
+
+# A queue and what to put there; an error is raised where the request is awaited.
+_Item = tuple[asyncio.Queue["StepOutput | AutoGLMError"], StepOutput | AutoGLMError]
 
 
 class AsyncEngine:
@@ -91,7 +95,9 @@ class AsyncEngine:
         try:
             while not finished:
                 output = await stream.queue.get()
-                finished = output.finish_reason is not None
+                finished = isinstance(output, AutoGLMError) or output.finish_reason is not None
+                if isinstance(output, AutoGLMError):
+                    raise output
                 yield output
         finally:
             if not finished:
@@ -164,16 +170,10 @@ class AsyncEngine:
         try:
             self.engine.add_request(request)
         except Exception as error:
-            message = error.message if isinstance(error, AutoGLMError) else "the engine failed on this request"
             if not isinstance(error, AutoGLMError):
                 logger.error("request %s could not be added", request.request_id, exc_info=error)
-            _send(
-                {
-                    stream.loop: [
-                        (stream.queue, StepOutput(request.request_id, (), finish_reason="error", error=message))
-                    ]
-                }
-            )
+                error = EngineError("the engine failed on this request")
+            _send({stream.loop: [(stream.queue, error)]})
             return
         self._streams[request.request_id] = stream
         self._waiting = len(self._streams)
@@ -183,7 +183,7 @@ class AsyncEngine:
             self._deliver([StepOutput(request_id, (), finish_reason="abort")])
 
     def _deliver(self, outputs: list[StepOutput]) -> None:
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Queue[StepOutput], StepOutput]]] = {}
+        by_loop: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
         for output in outputs:
             stream = self._streams.get(output.request_id)
             if stream is None:
@@ -195,7 +195,7 @@ class AsyncEngine:
         _send(by_loop)
 
 
-def _send(by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Queue[StepOutput], StepOutput]]]) -> None:
+def _send(by_loop: dict[asyncio.AbstractEventLoop, list[_Item]]) -> None:
     for loop, items in by_loop.items():
         try:
             loop.call_soon_threadsafe(_put_all, items)
@@ -203,7 +203,7 @@ def _send(by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Queue[Step
             logger.debug("outputs of %d requests had no listener", len(items))
 
 
-def _put_all(items: list[tuple[asyncio.Queue[StepOutput], StepOutput]]) -> None:
+def _put_all(items: list[_Item]) -> None:
     for queue, output in items:
         queue.put_nowait(output)
 

@@ -51,7 +51,7 @@ class Sequence:
     prepared: bool = False  # the runner holds state for it
     thought: ThoughtTracker | None = None
     matcher: Any = None  # grammar matcher (chat.grammar), which knows by itself where the answer starts
-    prompt_logprobs: list[TokenLogprob | None] | None = None
+    prompt_logprobs: list[TokenLogprob | None] | None = None  # gathered so far; None: not wanted, or delivered
     preemptions: int = 0
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ class Sequence:
         if self.sampling.grammar is not None:
             self.matcher = self.sampling.grammar.new()
         if self.sampling.prompt_logprobs is not None:
-            self.prompt_logprobs = [None]
+            self.prompt_logprobs = []
         self.reset()
 
     @property
@@ -92,6 +92,8 @@ class Sequence:
         self.frontiers = [0] * self.num_segments
         self.page_tables = [[] for _ in range(self.num_segments)]
         self.num_indexed = 0
+        if self.prompt_logprobs is not None:  # not delivered yet: they are computed again
+            self.prompt_logprobs = [None]
         self.epoch += 1
 
     def extend_digests(self, page_size: int, namespace: str) -> None:

@@ -3,7 +3,7 @@
 espeak keeps the state of its wave generator (flutter phase, noise, echo) from one utterance to the next, so the same
 call gives other samples the second time. Here the library is unloaded after each utterance (0.6 ms to load again):
 an utterance depends on its arguments alone, bit for bit, in any process. One lock guards it; a fork renews the lock.
-(espeak itself loses about 3 KB of heap per voice that is set; a process that speaks millions of times should be renewed.)
+(espeak itself loses about 3 KB of heap per voice that is set: renew a process that speaks millions of times.)
 Audio comes out at 22.05 kHz, 16-bit mono.
 """
 

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from autoglm_phone.backends.base import AttentionPlan, Backend, ChunkGroup, CrossGroup, DecodeGroup, SegmentMeta
+from autoglm_phone.backends.base import (
+    AttentionPlan,
+    Backend,
+    ChunkGroup,
+    ContextIdentity,
+    CrossGroup,
+    DecodeGroup,
+    SegmentMeta,
+)
 from autoglm_phone.engine.interface import Row
 from autoglm_phone.runner.spec import DecoderSpec
 from autoglm_phone.runner.state import RequestState
@@ -124,42 +133,56 @@ class _Layout:
         self.batch = batch
         self.window = window
         self.groups = [(group, *self._decode(group)) for group in groups]
+        largest = max(self.groups, key=lambda g: len(g[0]) * g[2], default=None)
+        # Only the largest group's identity is told: a backend has room for one dense copy.
+        self.groups = [g if g is largest else (*g[:-1], None) for g in self.groups]
         self.chunks = [(p, *self._chunk(p)) for p in chunks]
 
     def plan(self, segment: int) -> AttentionPlan:
         device = self.batch.device
         decodes = []
-        for group, ordinals, length, mask in self.groups:
-            pages = np.zeros((len(group), ordinals.shape[1]), dtype=np.int64)
-            for i, p in enumerate(group):
-                table = p.state.pages(segment)
-                pages[i] = table[np.minimum(ordinals[i], table.shape[0] - 1)]
-            first = group[0].first
+        for group, ordinals, length, mask, identity in self.groups:
             decodes.append(
                 DecodeGroup(
-                    first=first,
-                    end=first + len(group),
-                    pages=torch.from_numpy(pages.reshape(-1)).to(device),
-                    num_pages=pages.shape[1],
+                    first=group[0].first,
+                    end=group[0].first + len(group),
                     length=length,
                     mask=mask,
+                    num_pages=ordinals.shape[1] if ordinals is not None else -(-length // self.batch.page_size),
+                    pages=partial(self._pages, segment, group, ordinals),
+                    identity=identity,
                 )
             )
         chunks = []
         for p, read, length, mask in self.chunks:
             numbers = None if read is None else torch.from_numpy(p.state.pages(segment)[read]).to(device)
             chunks.append(ChunkGroup(p.first, p.first + p.row.count, numbers, length, mask))
-        return AttentionPlan(decodes, chunks)
+        return AttentionPlan(segment, decodes, chunks)
 
-    def _decode(self, group: list[Placed]) -> tuple[Ints, int, torch.Tensor | None]:
-        """Page ordinals [B, P], keys of each row, additive mask [B, 1, 1, keys] or None."""
+    def _pages(self, segment: int, group: list[Placed], ordinals: Ints | None, count: int) -> torch.Tensor:
+        """`count` pages of each row, long [B * count]: those at the given ordinals, or the first ones."""
+        pages = np.zeros((len(group), count), dtype=np.int64)
+        for i, p in enumerate(group):
+            table = p.state.pages(segment)
+            if ordinals is None:
+                pages[i, : table.shape[0]] = table[:count]
+            else:
+                pages[i] = table[np.minimum(ordinals[i, :count], table.shape[0] - 1)]
+        return torch.from_numpy(pages.reshape(-1)).to(self.batch.device)
+
+    def _decode(self, group: list[Placed]) -> tuple[Ints | None, int, torch.Tensor | None, ContextIdentity | None]:
+        """Page ordinals [B, P] (None: from the first on), keys a row, mask [B, 1, 1, keys] or None, identity."""
         size = self.batch.page_size
         ends = np.array([p.row.end for p in group], dtype=np.int64)
+        ordinals: Ints | None = None
+        identity = None
         if self.window is None:
+            identity = ContextIdentity(
+                tuple((p.row.sequence.order, p.row.sequence.epoch) for p in group), tuple(p.row.end for p in group)
+            )
             length = int(ends.max())
-            ordinals = np.broadcast_to(np.arange(-(-length // size)), (len(group), -(-length // size)))
             if int(ends.min()) == length:
-                return ordinals, length, None
+                return None, length, None, identity
             allowed = np.arange(length)[None] < ends[:, None]
         else:
             rows = [self._window_ordinals(p.row.end - 1, p.row.end) for p in group]
@@ -170,7 +193,7 @@ class _Layout:
             length = keys.shape[1]
             allowed = self._seen(keys, (ends - 1)[:, None])
         mask = np.where(allowed, np.float32(0), np.float32(LOWEST))[:, None, None, :]
-        return ordinals, length, torch.from_numpy(mask).to(device=self.batch.device, dtype=self.batch.dtype)
+        return ordinals, length, torch.from_numpy(mask).to(device=self.batch.device, dtype=self.batch.dtype), identity
 
     def _chunk(self, p: Placed) -> tuple[Ints | None, int, torch.Tensor | None]:
         """Page ordinals [P] or None, number of keys, mask bool [rows, keys] or None."""

@@ -20,7 +20,7 @@ class Decoder:
         self.weights = weights
         self.backend = backend
         self.shape = AttentionShape(spec.heads, spec.kv_heads, spec.head_dim)
-        self.pages = backend.new_pages(spec.layers_per_page, num_pages, page_size, self.shape)
+        self.pages = backend.new_pages(len(spec.segments), spec.layers_per_page, num_pages, page_size, self.shape)
 
     @property
     def num_segments(self) -> int:

@@ -66,6 +66,8 @@ class ModelRunner:
         for item in request.media:
             self.towers.validate(item)
             expected += item.length
+            if self.memories is not None and item.length != 1:
+                raise InvalidRequestError(f"this model gives a medium one token of the prompt, not {item.length}")
             placeholder = tokens[item.kind]
             if any(token != placeholder for token in request.prompt_ids[item.position : item.position + item.length]):
                 raise InvalidRequestError(f"the prompt has no <|{item.kind}|> tokens where a medium should stand")
@@ -141,7 +143,7 @@ class ModelRunner:
         """Of the prompt tokens that follow the row's tokens."""
         row = p.row
         count = row.sequence.sampling.prompt_logprobs
-        if count is None or row.start >= row.sequence.prompt_length - 1:
+        if count is None or row.sequence.prompt_logprobs is None or row.start >= row.sequence.prompt_length - 1:
             return ()
         end = min(row.end, row.sequence.prompt_length - 1)
         out: list[TokenLogprob] = []

@@ -7,7 +7,6 @@ import time
 from abc import ABC, abstractmethod
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -109,7 +108,7 @@ class NativeTowers(Towers):
 
     def _encode(self, tower: Any, item: MediaItem) -> Tensor:
         if item.kind == "image":
-            pixels = torch.from_numpy(np.ascontiguousarray(item.data["pixels"])).to(self.device)
+            pixels = torch.tensor(item.data["pixels"], device=self.device)  # a copy: the array may be read-only
             picture = (pixels.permute(2, 0, 1).float() / 127.5 - 1)[None].to(self.dtype)
             states, _ = tower(picture, None)
         else:
@@ -125,7 +124,7 @@ class NativeTowers(Towers):
         return tower.transcript(logits[0].float())
 
     def _mel(self, item: MediaItem) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(item.data["mel"]))[None].to(device=self.device, dtype=self.dtype)
+        return torch.tensor(item.data["mel"], device=self.device, dtype=self.dtype)[None]
 
 
 class Glm4vTowers(Towers):

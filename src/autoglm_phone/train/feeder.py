@@ -18,6 +18,9 @@ from autoglm_phone.errors import EngineError
 from autoglm_phone.train.data import Batch
 
 
+FRESH_LIMIT = 24
+
+
 class Shelf:
     """Batches of one kind: `fresh` not used yet, `used` kept for repeats (oldest forgotten first)."""
 
@@ -77,9 +80,11 @@ class Feeder:
                     shelf = self.shelves[batch.kind]
                     shelf.arrived += 1
                     shelf.fresh.append(moved)
+                    if len(shelf.fresh) > FRESH_LIMIT:  # never wait here: the trainer may be waiting for another kind
+                        shelf.used.append(shelf.fresh.popleft())
                     self.lock.notify_all()
-                    while len(shelf.fresh) > 64 and not self.stopped:  # the GPU is the slower side
-                        self.lock.wait(1.0)
+                    while all(len(s.fresh) >= FRESH_LIMIT for s in self.shelves.values()) and not self.stopped:
+                        self.lock.wait(1.0)  # the GPU is the slower side
         except BaseException as failure:  # handed to the training thread, which raises it
             with self.lock:
                 self.failure = failure

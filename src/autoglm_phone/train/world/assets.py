@@ -78,7 +78,7 @@ def find_font(name: str) -> str:
     path = _files(font_root()).get(name)
     if path is None:
         raise ConfigError(
-            f"font {name!r} was not found under {font_root()}; install the Debian packages: apt-get install {PACKAGES}; "
+            f"font {name!r} was not found under {font_root()}; install the Debian packages: apt-get install {PACKAGES} "
             "or point AUTOGLM_ASSETS at a copy of /usr/share/fonts"
         )
     return path

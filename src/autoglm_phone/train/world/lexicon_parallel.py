@@ -3,6 +3,8 @@
 Nouns carry their article. Verbs list base / third person / past / -ing and the classes of objects that they take.
 """
 
+# ruff: noqa: E501 (phrase tables read better in long lines)
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -67,9 +69,11 @@ NOUNS: dict[str, tuple[tuple[str, str], ...]] = {
     "item": _pairs("钥匙=the keys,钱包=the wallet,护照=the passport,雨伞=the umbrella,充电器=the charger,手机=the phone,眼镜=the glasses,书包=the schoolbag,行李=the luggage,包裹=the parcel,身份证=the ID card,信用卡=the credit card,耳机=the headphones,外套=the coat"),
 }  # fmt: skip
 
+
 def _verb(row: str) -> Verb:
     zh, base, third, past, ing, objects, *flags = row.split()
-    return Verb(zh, *(form.replace("_", " ") for form in (base, third, past, ing)), tuple(objects.split("+")), "x" not in flags)
+    base, third, past, ing = (form.replace("_", " ") for form in (base, third, past, ing))
+    return Verb(zh, base, third, past, ing, tuple(objects.split("+")), "x" not in flags)
 
 
 VERBS: tuple[Verb, ...] = tuple(
@@ -131,20 +135,34 @@ PLACES = _pairs("""在家=at home,在学校=at school,在公司=at the company,�
     在电影院=at the cinema,在书店=at the bookstore,在地铁上=on the subway,在公交车上=on the bus,在火车上=on the train,在楼下=downstairs,在门口=at the door,在海边=by the sea,在市场=at the market,在房间里=in the room""")  # fmt: skip
 GO_TO = _pairs("""学校=school,公司=the company,超市=the supermarket,图书馆=the library,餐厅=the restaurant,公园=the park,医院=the hospital,机场=the airport,火车站=the train station,商店=the store,银行=the bank,体育馆=the gym,电影院=the cinema,
     书店=the bookstore,北京=Beijing,上海=Shanghai,博物馆=the museum,动物园=the zoo,海边=the seaside,邮局=the post office,酒店=the hotel,市场=the market""")  # fmt: skip
-PAST = _pairs("昨天=yesterday,昨天晚上=last night,上周=last week,上个月=last month,去年=last year,刚才=just now,前天=the day before yesterday,上周末=last weekend,三天前=three days ago,一小时前=an hour ago,上周五=last Friday,两周前=two weeks ago")
-FUTURE = _pairs("明天=tomorrow,明天早上=tomorrow morning,明天下午=tomorrow afternoon,今晚=tonight,下周=next week,下个月=next month,明年=next year,后天=the day after tomorrow,这个周末=this weekend,一小时后=in an hour,下周一=next Monday,三天后=in three days,下午三点=at three in the afternoon,早上八点=at eight in the morning")
-HABIT = _pairs("每天=every day,每天早上=every morning,每天晚上=every evening,每周=every week,每个周末=every weekend,每周一=every Monday,每个月=every month,每年=every year")
+PAST = _pairs(
+    "昨天=yesterday,昨天晚上=last night,上周=last week,上个月=last month,去年=last year,刚才=just now,前天=the day before yesterday,上周末=last weekend,三天前=three days ago,一小时前=an hour ago,上周五=last Friday,两周前=two weeks ago"
+)
+FUTURE = _pairs(
+    "明天=tomorrow,明天早上=tomorrow morning,明天下午=tomorrow afternoon,今晚=tonight,下周=next week,下个月=next month,明年=next year,后天=the day after tomorrow,这个周末=this weekend,一小时后=in an hour,下周一=next Monday,三天后=in three days,下午三点=at three in the afternoon,早上八点=at eight in the morning"
+)
+HABIT = _pairs(
+    "每天=every day,每天早上=every morning,每天晚上=every evening,每周=every week,每个周末=every weekend,每周一=every Monday,每个月=every month,每年=every year"
+)
 OFTEN = _pairs("经常=often,有时=sometimes,总是=always,通常=usually,很少=rarely")
 
 ADJECTIVES = _pairs("""好=good,新=new,旧=old,大=big,小=small,贵=expensive,便宜=cheap,漂亮=beautiful,干净=clean,安静=quiet,方便=convenient,有趣=interesting,重要=important,简单=easy,难=difficult,快=fast,慢=slow,重=heavy,轻=light,安全=safe,危险=dangerous,
     热=hot,冷=cold,远=far,近=near,长=long,短=short,高=high,低=low,忙碌=busy,舒服=comfortable,有用=useful,奇怪=strange,暗=dark,亮=bright,吵=noisy,软=soft,硬=hard""")  # fmt: skip
-MOODS = _pairs("高兴=happy,累=tired,忙=busy,生气=angry,难过=sad,饿=hungry,渴=thirsty,担心=worried,紧张=nervous,激动=excited,害怕=afraid,满意=satisfied,健康=healthy,年轻=young,聪明=smart,善良=kind,迟到=late,安全=safe")
+MOODS = _pairs(
+    "高兴=happy,累=tired,忙=busy,生气=angry,难过=sad,饿=hungry,渴=thirsty,担心=worried,紧张=nervous,激动=excited,害怕=afraid,满意=satisfied,健康=healthy,年轻=young,聪明=smart,善良=kind,迟到=late,安全=safe"
+)
 SUBJECT_THINGS = _pairs("""这部手机=this phone,这本书=this book,这家餐厅=this restaurant,这个房间=this room,那辆车=that car,这道题=this question,这个城市=this city,那条路=that road,这件衣服=this piece of clothing,这个应用=this app,这张照片=this photo,那部电影=that movie,
     屏幕=the screen,电池=the battery,网络=the network,音量=the volume,价格=the price,天气=the weather,这个箱子=this box,这把椅子=this chair,声音=the sound,密码=the password,这家酒店=this hotel,火车=the train,这首歌=this song,工作=the work""")  # fmt: skip
 CAUSES = _pairs("""下雨了=it is raining,下雪了=it is snowing,天气很好=the weather is good,天气很冷=the weather is cold,电池没电了=the battery is dead,网络很慢=the network is slow,时间不够=there is not enough time,商店关门了=the store is closed,路上堵车=there is a traffic jam,火车晚点了=the train is late,
     他病了=he is ill,价格太高=the price is too high,手机坏了=the phone is broken,今天是假期=today is a holiday,作业太多=there is too much homework,声音太小=the sound is too low""")  # fmt: skip
-CONDITIONS = _pairs("""明天下雨=it rains tomorrow,明天天气好=the weather is good tomorrow,你有时间=you have time,你需要帮助=you need help,你有问题=you have a question,手机没电=the phone has no power,网络断开=the network is down,你累了=you are tired,他不来=he does not come,价格便宜=the price is low,你到了=you arrive,会议取消=the meeting is cancelled""")
+CONDITIONS = _pairs(
+    """明天下雨=it rains tomorrow,明天天气好=the weather is good tomorrow,你有时间=you have time,你需要帮助=you need help,你有问题=you have a question,手机没电=the phone has no power,网络断开=the network is down,你累了=you are tired,他不来=he does not come,价格便宜=the price is low,你到了=you arrive,会议取消=the meeting is cancelled"""
+)
 PHRASES = _pairs("""手机没电了=The phone is out of power,请把音量调大=Please turn up the volume,请把音量调小=Please turn down the volume,请把屏幕调亮=Please make the screen brighter,请稍等=Please wait a moment,我听不懂=I do not understand,请再说一遍=Please say it again,我迷路了=I am lost,多少钱=How much is it,请问洗手间在哪里=Where is the restroom please,
     祝你好运=Good luck,生日快乐=Happy birthday,新年快乐=Happy New Year,很高兴认识你=Nice to meet you,好久不见=Long time no see,没关系=It does not matter,一路平安=Have a safe trip,请帮帮我=Please help me,我马上到=I will be there soon,路上小心=Be careful on the way""")  # fmt: skip
-ON_THINGS = _pairs("桌子上=on the table,椅子上=on the chair,书包里=in the schoolbag,房间里=in the room,冰箱里=in the fridge,箱子里=in the box,手机里=in the phone,车里=in the car,公园里=in the park,门口=at the door,床上=on the bed,抽屉里=in the drawer,墙上=on the wall,学校附近=near the school")
-EXIST = _pairs("一本书=a book,一只猫=a cat,一只狗=a dog,一把钥匙=a key,一杯水=a cup of water,一张照片=a photo,三个苹果=three apples,两把椅子=two chairs,一部手机=a phone,一封信=a letter,很多人=many people,两个孩子=two children,一个钱包=a wallet,一台电脑=a computer,一把雨伞=an umbrella,四个杯子=four cups,一家银行=a bank,一份报纸=a newspaper,五条消息=five messages,一个包裹=a parcel")
+ON_THINGS = _pairs(
+    "桌子上=on the table,椅子上=on the chair,书包里=in the schoolbag,房间里=in the room,冰箱里=in the fridge,箱子里=in the box,手机里=in the phone,车里=in the car,公园里=in the park,门口=at the door,床上=on the bed,抽屉里=in the drawer,墙上=on the wall,学校附近=near the school"
+)
+EXIST = _pairs(
+    "一本书=a book,一只猫=a cat,一只狗=a dog,一把钥匙=a key,一杯水=a cup of water,一张照片=a photo,三个苹果=three apples,两把椅子=two chairs,一部手机=a phone,一封信=a letter,很多人=many people,两个孩子=two children,一个钱包=a wallet,一台电脑=a computer,一把雨伞=an umbrella,四个杯子=four cups,一家银行=a bank,一份报纸=a newspaper,五条消息=five messages,一个包裹=a parcel"
+)

@@ -1,5 +1,7 @@
 """Tools as clients define them: several spellings of each name and argument, and the requests that they serve."""
 
+# ruff: noqa: E501 (phrase tables read better in long lines)
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -80,8 +82,36 @@ TOOLS: tuple[Tool, ...] = (
 )  # fmt: skip
 
 LANGUAGES: dict[Lang, tuple[str, ...]] = {
-    "zh": ("法语", "德语", "日语", "韩语", "俄语", "西班牙语", "意大利语", "泰语", "葡萄牙语", "阿拉伯语", "越南语", "荷兰语", "瑞典语"),
-    "en": ("French", "German", "Japanese", "Korean", "Russian", "Spanish", "Italian", "Thai", "Portuguese", "Arabic", "Vietnamese", "Dutch", "Swedish"),
+    "zh": (
+        "法语",
+        "德语",
+        "日语",
+        "韩语",
+        "俄语",
+        "西班牙语",
+        "意大利语",
+        "泰语",
+        "葡萄牙语",
+        "阿拉伯语",
+        "越南语",
+        "荷兰语",
+        "瑞典语",
+    ),
+    "en": (
+        "French",
+        "German",
+        "Japanese",
+        "Korean",
+        "Russian",
+        "Spanish",
+        "Italian",
+        "Thai",
+        "Portuguese",
+        "Arabic",
+        "Vietnamese",
+        "Dutch",
+        "Swedish",
+    ),
 }
 CURRENCIES: dict[Lang, tuple[str, ...]] = {
     "zh": ("人民币", "美元", "欧元", "日元", "英镑", "港币", "韩元", "澳元", "加元", "泰铢", "卢布", "瑞士法郎"),
@@ -89,11 +119,30 @@ CURRENCIES: dict[Lang, tuple[str, ...]] = {
 }
 ROOMS: dict[Lang, tuple[str, ...]] = {
     "zh": ("客厅", "卧室", "厨房", "书房", "阳台", "浴室", "车库", "走廊", "餐厅", "地下室", "儿童房", "门厅"),
-    "en": ("the kitchen", "the bedroom", "the hall", "the garage", "the bathroom", "the office", "the cellar", "the attic", "the garden", "the lounge", "the study", "the corridor"),
+    "en": (
+        "the kitchen",
+        "the bedroom",
+        "the hall",
+        "the garage",
+        "the bathroom",
+        "the office",
+        "the cellar",
+        "the attic",
+        "the garden",
+        "the lounge",
+        "the study",
+        "the corridor",
+    ),
 }
-SKY: dict[Lang, tuple[str, ...]] = {"zh": ("晴", "多云", "小雨", "阴", "大风", "小雪"), "en": ("sunny", "cloudy", "rainy", "windy", "snowy", "foggy")}
-STATUS: dict[Lang, tuple[str, ...]] = {"zh": ("运输中", "已签收", "派送中", "待取件", "已发货"), "en": ("in transit", "delivered", "out for delivery", "waiting for pickup", "shipped")}
+SKY: dict[Lang, tuple[str, ...]] = {
+    "zh": ("晴", "多云", "小雨", "阴", "大风", "小雪"),
+    "en": ("sunny", "cloudy", "rainy", "windy", "snowy", "foggy"),
+}
+STATUS: dict[Lang, tuple[str, ...]] = {
+    "zh": ("运输中", "已签收", "派送中", "待取件", "已发货"),
+    "en": ("in transit", "delivered", "out for delivery", "waiting for pickup", "shipped"),
+}
 TEXTS: dict[Lang, tuple[str, ...]] = {
-    "zh": tuple("我晚点到 会议改到下午 记得买牛奶 我已经出发了 明天见 文件发你了 今晚不回家吃饭 帮我取快递 生日快乐 周末一起吃饭吧 我在楼下等你 车停在门口 下周再说 合同签好了 孩子接到了 票买好了 路上堵车 先睡了".split()),
+    "zh": ("我晚点到", "会议改到下午", "记得买牛奶", "我已经出发了", "明天见", "文件发你了", "今晚不回家吃饭", "帮我取快递", "生日快乐", "周末一起吃饭吧", "我在楼下等你", "车停在门口", "下周再说", "合同签好了", "孩子接到了", "票买好了", "路上堵车", "先睡了"),
     "en": ("I am late", "the meeting is moved", "remember the milk", "I am on my way", "see you tomorrow", "the file is sent", "no dinner at home tonight", "please get the parcel", "happy birthday", "let's eat together", "I wait downstairs", "the car is outside", "talk next week", "the contract is signed", "the kids are home", "tickets are bought", "traffic is bad", "going to bed"),
 }  # fmt: skip

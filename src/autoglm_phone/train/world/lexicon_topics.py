@@ -4,6 +4,8 @@
 chess, wine, opera, dinosaurs, sewing, sailing, architecture, astrology) that occur in test samples alone.
 """
 
+# ruff: noqa: E501 (phrase tables read better in long lines)
+
 from __future__ import annotations
 
 from autoglm_phone.train.world.sample import Lang

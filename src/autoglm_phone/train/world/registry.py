@@ -3,7 +3,7 @@
 `generate(category, split, index)` is a pure function of its arguments: the same on every machine and in every process.
 A category lives in a module that is imported on first use (a drawing library is not needed to make text). The module
 exports `BUILDERS: dict[category id, Builder]`; a builder gets the sample's own random generator, its split and whether
-it must use templates held out from training, and returns a `Draft` (or a whole `Sample`, of which only the contents count).
+it must use templates held out from training, and returns a `Draft` (or a whole `Sample`: only its contents count).
 
 In split "test" every fourth sample (index % 4 == 3) is made with `unseen=True`.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -95,7 +95,7 @@ def category(name: str) -> Category:
         raise ConfigError(f"unknown category {name!r}; known: {', '.join(CATEGORIES)}") from None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _builder(name: str) -> Builder:
     module = category(name).module
     try:

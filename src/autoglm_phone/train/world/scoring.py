@@ -3,16 +3,16 @@
 `truth["kind"]` names the scorer. Generic kinds live here; a category's own kind is registered by its module with
 `@scorer("tap")` and found by importing that module. A scorer gets (sample, answer text, reasoning text).
 
-| kind       | truth                                                        | correct when                                  |
-|------------|--------------------------------------------------------------|-----------------------------------------------|
-| exact      | value, or accept: [values]                                   | normalised texts are equal                    |
-| number     | value or values: [decimal strings]                           | the last numbers of the answer are the values |
-| contains   | must: [text or [alternatives]], must_not: [text]             | all of must, none of must_not                 |
-| bleu       | reference                                                    | normalised equal; corpus BLEU is the score    |
-| facts      | facts: as must, forbid: [text], reference                    | all facts are kept                            |
-| transcript | text                                                         | no edit at all; CER / WER is the score        |
-| honest     | question                                                     | see text/oos.py                               |
-| rule       | must, must_not, max_chars                                    | as contains, and not longer than max_chars    |
+| kind       | truth                                    | correct when                                  |
+|------------|------------------------------------------|-----------------------------------------------|
+| exact      | value, or accept: [values]               | normalised texts are equal                    |
+| number     | value or values: [decimal strings]       | the last numbers of the answer are the values |
+| contains   | must: [text or [options]], must_not      | all of must, none of must_not                 |
+| bleu       | reference                                | normalised equal; corpus BLEU is the score    |
+| facts      | facts: as must, forbid: [text], reference | all facts are kept                           |
+| transcript | text                                     | no edit at all; CER / WER is the score        |
+| honest     | missing: [words] or nothing              | see text/oos.py                               |
+| rule       | must, must_not, min_chars, max_chars     | as contains, and of a fitting length          |
 """
 
 from __future__ import annotations
@@ -171,8 +171,11 @@ def _contains(sample: Sample, answer: str, reasoning: str) -> Score:
     wrong = [text for text in truth.get("must_not", []) if holds(answer, text)]
     too_long = len(answer) > truth.get("max_chars", 10_000)
     value = 1.0 - len(lost) / max(1, len(must))
-    correct = not lost and not wrong and not too_long and bool(answer.strip())
-    return Score(correct, value if not wrong else 0.0, {"missing": lost, "wrong": wrong, "too_long": too_long})
+    too_short = len(answer.strip()) < truth.get("min_chars", 1)
+    correct = not (lost or wrong or too_long or too_short)
+    return Score(
+        correct, value if not wrong else 0.0, {"missing": lost, "wrong": wrong, "bad_length": too_long or too_short}
+    )
 
 
 @scorer("bleu")

@@ -22,30 +22,31 @@ _TRIES = 60
 
 
 def _ask_aloud(rng: random.Random, draft: Draft, question: str, split: Split) -> Draft | None:
-    """The draft with `question`, which stands in its last user message, spoken; None if it can't be said aloud."""
-    user, answer = draft.turns[-2:]
+    """The draft with `question`, which stands in one of its user messages, spoken; None if it can't be said aloud."""
     text = sayable(question, draft.lang)
-    if text is None:
+    at = next((i for i, turn in enumerate(draft.turns) if turn.role == "user" and question in turn.text), None)
+    if text is None or at is None:
         return None
     text = finished(text, draft.lang)
     clip = clip_of(rng, text, split, draft.lang)
-    message = user.text.replace(question, "<audio>", 1)
+    message = draft.turns[at].text.replace(question, "<audio>", 1)
     if message.startswith("<image><audio>") and rng.random() < 0.4:
         message = message.replace("<image><audio>", "<audio><image>", 1)
-    answer = replace(answer, reasoning=heard(text, draft.lang, answer.reasoning))
-    prompt = TRANSCRIBE_PROMPT[draft.lang]
-    transcript = (Turn("user", f"<image><audio>\n{prompt}"), Turn("assistant", text))
+    turns = list(draft.turns)
+    turns[at] = replace(turns[at], text=message)
+    turns[-1] = replace(turns[-1], reasoning=heard(text, draft.lang, turns[-1].reasoning))
+    transcript = (Turn("user", f"<image><audio>\n{TRANSCRIBE_PROMPT[draft.lang]}"), Turn("assistant", text))
     return replace(
         draft,
-        turns=(*draft.turns[:-2], replace(user, text=message), answer),
+        turns=tuple(turns),
         clips=(clip,),
         difficulty=min(4, draft.difficulty + 1),
-        alternatives=(transcript,) if message.count("<image>") == 1 and len(draft.pictures) == 1 else (),
+        alternatives=(transcript,) if at == len(turns) - 2 and len(draft.pictures) == 1 else (),
     )
 
 
 def _speech_screen(rng: random.Random, split: Split, unseen: bool) -> Draft:
-    from autoglm_phone.train.world.visual.prompts import wrap
+    from autoglm_phone.train.world.visual.prompts import pick_frame, wrap
     from autoglm_phone.train.world.visual.screen import render
 
     for _ in range(_TRIES):
@@ -58,7 +59,7 @@ def _speech_screen(rng: random.Random, split: Split, unseen: bool) -> Draft:
                     Turn("assistant", task.answer, task.thought),
                 )
             else:
-                turns = wrap(rng, shown.lang, task, shown.app, split)
+                turns = wrap(rng, shown.lang, task, shown.app, split, pick_frame(rng, shown.lang, unseen))
             draft = Draft(shown.lang, task.difficulty, turns, task.truth, (shown.picture,))
             spoken = _ask_aloud(rng, draft, task.question, split)
             if spoken is not None:

@@ -14,6 +14,9 @@ from autoglm_phone.train.world.fillings import compose, template
 from autoglm_phone.train.world.lexicon import NAMES_EN
 from autoglm_phone.train.world.sample import Lang, Split
 from autoglm_phone.train.world.text.grammar import say
+from autoglm_phone.train.world.text.translate import sentence as parallel_sentence
+
+UNDECIDABLE = frozenset("她它")  # sound like 他; only 他 is ever said
 
 _COMMANDS_ZH = (
     "[请|帮我|麻烦你|]打开{app}[一下|]",
@@ -287,6 +290,14 @@ def plain(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
     return first
 
 
+def everyday(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
+    """A sentence of the translation grammar, of which this split may use the translation."""
+    while True:
+        zh, en = compose(rng, "translate.sentence", parallel_sentence, split)
+        if lang == "en" or not set(zh) & UNDECIDABLE:
+            return (zh if lang == "zh" else en).rstrip("。.？?！!")
+
+
 def facts(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
     """Numbers, prices, times and dates in a sentence."""
     n, m = number(rng), number(rng)
@@ -365,7 +376,13 @@ def jumble(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
 
 
 Maker = Callable[[random.Random, Lang, Split, bool], str]
-_MAKERS: tuple[tuple[Maker, float], ...] = ((command, 0.36), (plain, 0.2), (facts, 0.16), (jumble, 0.28))
+_MAKERS: tuple[tuple[Maker, float], ...] = (
+    (command, 0.32),
+    (plain, 0.1),
+    (everyday, 0.18),
+    (facts, 0.15),
+    (jumble, 0.25),
+)
 
 
 def sentence(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:

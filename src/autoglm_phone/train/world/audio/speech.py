@@ -14,7 +14,7 @@ from autoglm_phone.errors import ConfigError
 from autoglm_phone.media.speech import TRANSCRIBE_PROMPT, detect_language, language_runs
 from autoglm_phone.train.world import registry
 from autoglm_phone.train.world.audio import voices
-from autoglm_phone.train.world.audio.sentences import finished, sentence
+from autoglm_phone.train.world.audio.sentences import UNDECIDABLE, finished, sentence
 from autoglm_phone.train.world.audio.spoken import bare, canonical, spoken
 from autoglm_phone.train.world.fillings import template
 from autoglm_phone.train.world.registry import Draft
@@ -92,7 +92,7 @@ def clip_of(rng: random.Random, text: str, split: Split, lang: Lang | None = Non
 def sayable(text: str, lang: Lang) -> str | None:
     """The canonical form of a typed question, or None if it is too long or holds what nobody says aloud."""
     text = _TYPED.sub(" ", text).strip()
-    if not text or "\n" in text or not _SAYABLE.fullmatch(text) or len(text) > _LIMIT[lang]:
+    if not text or "\n" in text or not _SAYABLE.fullmatch(text) or len(text) > _LIMIT[lang] or set(text) & UNDECIDABLE:
         return None
     return "".join(_run_form(run, code) for run, code in language_runs(text)).strip()
 

@@ -108,6 +108,12 @@ _RESPELL_ZH = {
     "相册": "像册",
     "倒计时": "到计时",
 }
+# Number words become digits: one written form for what sounds the same. "one" and 一 have other uses and stay.
+_SMALL_EN = {word: str(n) for n, word in enumerate(_ONES) if 2 <= n <= 12}
+_SMALL_EN_PATTERN = re.compile(rf"\b({'|'.join(_SMALL_EN)})\b(?! (?:hundred|thousand|million))", re.IGNORECASE)
+_SMALL_ZH_PATTERN = re.compile(
+    rf"(?<![星期周第几百千万零十\d])([两三四五六七八九]|十[一二三四五六七八九]?)(?={_COUNTED}|月|号|分钟)(?!点[儿心])"
+)
 _SIGN = re.compile(r"(?<=[\dA-Z])\s*([+\-−×*÷/])\s*(?=\d)")
 _NEGATIVE = re.compile(r"(?<![\w.])[-−](?=\d)")
 _EQUALS = re.compile(r"\s*=\s*([?？]+\s*$|(?:[?？]+(?=\s*\w)))?")
@@ -185,6 +191,13 @@ def _english_clock(match: re.Match[str]) -> str:
     return f"{english_number(hour)} {'oh ' if minute < 10 else ''}{english_number(minute)}{suffix}"
 
 
+def _small_chinese(word: str) -> int:
+    """两, 三 … 九, 十 … 十九 as a number."""
+    if word == "两":
+        return 2
+    return 10 + _DIGITS.index(word[1:] or "零") if word[0] == "十" else _DIGITS.index(word)
+
+
 def canonical(text: str, lang: Lang) -> str:
     """The written form of transcripts: arithmetic signs, units and money in words, numbers in digits."""
     text = re.sub(r"\s+", " ", text.replace("　", " ")).strip()
@@ -194,6 +207,7 @@ def canonical(text: str, lang: Lang) -> str:
     signs, units = (_SIGNS_EN, _UNITS_EN) if lang == "en" else (_SIGNS_ZH, _UNITS_ZH)
     unit_pattern = r"(?<=\d)\s*(" + "|".join(re.escape(u) for u in units) + r")(?![A-Za-z])"
     if lang == "en":
+        text = _SMALL_EN_PATTERN.sub(lambda m: _SMALL_EN[m[1].lower()], text)
         text = _SHORT_PATTERN.sub(lambda m: _SHORT[m[1]], text)
         text = re.sub(r"\$(\d+(?:\.\d+)?)", r"\1 dollars", text)
         text = re.sub(r"[¥￥](\d+(?:\.\d+)?)", r"\1 yuan", text)
@@ -205,6 +219,7 @@ def canonical(text: str, lang: Lang) -> str:
         text = re.sub(r"\b0(\d:\d\d)", r"\1", text)
         text = re.sub(r"(?<=\d)(?:st|nd|rd|th)\b", "", text) if re.search(rf"({_MONTH}) \d", text) else text
         return re.sub(r"\s+", " ", text).strip()
+    text = _SMALL_ZH_PATTERN.sub(lambda m: str(_small_chinese(m[1])), text)
     text = re.sub(r"\$(\d+(?:\.\d+)?)", r"\1美元", text)
     text = re.sub(r"[¥￥](\d+(?:\.\d+)?)", r"\1元", text)
     text = re.sub(r"(\d{4})-(\d{2})-(\d{2})", lambda m: f"{m[1]}年{int(m[2])}月{int(m[3])}日", text)

@@ -301,7 +301,7 @@ EN_WORDS = _pool(
     glove glue goal goat gold good govern grain grand grandmother grape grass gray green ground group grow
     guard guess guest guide guitar gun habit hair half hammer hand handle hang happen happy hard harvest hat
     hate head health heart heat heavy height hello help hide high hill history hit hobby hold holiday home
-    honest honey hope horn horrible hospital hot hotel house huge human humor hundred hungry hurry hurt husband
+    honest honey hope horn horrible hospital hot hotel house huge human humor hungry hurry hurt husband
     ice idea imagine important improve include increase industry inform insect inside insurance interest
     internet invite iron island item jacket january jeans jewel job join joke journey joy judge juice july jump
     june keep kettle key keyboard kick kind king kiss kitchen kite knife lady lake lamp land language laptop
@@ -326,7 +326,7 @@ EN_WORDS = _pool(
     rich ride ring ripe rise river rob rock roof room rope rough round rubber rude rule run rush sad safe salad
     salt same sand sandwich saturday sauce save scale scared scarf school science scissors score screen sea
     search season seat second secret seed seldom select send sense separate september serious serve service
-    seven several shade shadow shake shape share sharp sheep sheet shelf shell shelter shine ship shirt shoe
+    several shade shadow shake shape share sharp sheep sheet shelf shell shelter shine ship shirt shoe
     shoot shop short shoulder shout show shower shut shy sick side sign silent silver similar simple since sing
     single sister size skill skin skirt sky sleep slide slip slow small smart smell smile smoke smooth snake
     snow soap social society sock soft soil soldier solve somebody song soon sorry sound soup south space speak
@@ -334,7 +334,7 @@ EN_WORDS = _pool(
     start state station stay steam steel step stick still stomach stone stop store storm story strange street
     strong student stupid style subject success sudden sugar suggest suit summer sunday supper supply support
     sure surprise sweater sweet swim switch system table talk tall tape taste taxi teach team tear telephone
-    temple tennis tent terrible test thank theater thick thin thing think thirsty thousand thunder thursday
+    temple tennis tent terrible test thank theater thick thin thing think thirsty thunder thursday
     ticket tidy tiger tight tiny tired title today together tomorrow tongue tonight tool tooth topic total
     touch tourist toward towel tower town toy track trade traffic train travel treat tree trip trouble truck
     true trust truth try tuesday tunnel turn twice twin type ugly umbrella uncle under understand uniform union
@@ -342,6 +342,6 @@ EN_WORDS = _pool(
     volume vote voyage waiter wake walk wall wallet want war warm warn wash watch water wave weapon wedding
     wednesday weekend weigh welcome well west wet wheel while whisper whistle wide wife wild win wind window
     wine wing winner winter wire wise wish within without woman wonder wood wooden wool word work world worry
-    worse worth wrist wrong yard year yellow yesterday young zebra zero zoo
+    worse worth wrist wrong yard year yellow yesterday young zebra zoo
     """
 )

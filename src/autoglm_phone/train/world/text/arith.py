@@ -1,16 +1,18 @@
 """Arithmetic: bare expressions and word problems of one to four operations, solved by the algorithms of `steps`."""
 
+# ruff: noqa: E501 (phrase tables read better in long lines)
+
 from __future__ import annotations
 
 import random
 from decimal import Decimal
 
 from autoglm_phone.errors import ConfigError
-from autoglm_phone.train.world.fillings import pick, split_of, template
-from autoglm_phone.train.world.lexicon import NAMES_EN, NAMES_ZH, THINGS
+from autoglm_phone.train.world.fillings import split_of, template
+from autoglm_phone.train.world.lexicon import THINGS, person_name
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Lang, Split
-from autoglm_phone.train.world.text.grammar import say_one
+from autoglm_phone.train.world.text.grammar import say, say_one
 from autoglm_phone.train.world.text.reply import MAX_REASONING, computed
 from autoglm_phone.train.world.text.steps import Expr, NotWritable, parse, render, work_out
 from autoglm_phone.train.world.text.stories import STORIES, Story
@@ -41,7 +43,7 @@ _RANGES = {"d": (2, 9), "n": (10, 99), "h": (100, 999), "t": (1000, 9999)}
 
 def _numbers(rng: random.Random, shape: str) -> str:
     """Numbers for the letters of a shape; a divided shape is made exact by `_fit`."""
-    out = []
+    out: list[str] = []
     for char in shape:
         if char in _RANGES:
             low, high = _RANGES[char]
@@ -117,8 +119,11 @@ def _bare(rng: random.Random, split: Split, unseen: bool, lang: Lang, level: int
     question = say_one(
         rng, f"arith.ask.{lang}", _ASK_ZH if lang == "zh" else _ASK_EN, split, unseen, x=written(rng, expr, lang)
     )
-    trivial = level == 0 and len(lines) == 1 and isinstance(expr, tuple) and all(
-        isinstance(side, Decimal) and side < 10 for side in expr[1:]
+    trivial = (
+        level == 0
+        and len(lines) == 1
+        and isinstance(expr, tuple)
+        and all(isinstance(side, Decimal) and side < 10 for side in expr[1:])
     )
     if level == 0 and len(lines) == 1 and value <= 20 and value < 100 and isinstance(expr, tuple) and expr[0] in "+-":
         trivial = True
@@ -128,11 +133,11 @@ def _bare(rng: random.Random, split: Split, unseen: bool, lang: Lang, level: int
 def _story(rng: random.Random, split: Split, unseen: bool, lang: Lang, level: int) -> Draft:
     group = tuple(story for story in STORIES if story.level == level)
     story: Story = template(rng, f"arith.story.{level}", group, split, unseen)
-    zh, unit, en = THINGS[0]
     zh, unit, en = rng.choice(THINGS)
-    names = NAMES_ZH if lang == "zh" else NAMES_EN
-    who = pick(rng, "names", names, split)
-    other = pick(rng, "names", names, split)
+    who = person_name(rng, lang, split)
+    other = person_name(rng, lang, split)
+    while other == who:
+        other = person_name(rng, lang, split)
     for _ in range(3000):
         values = {letter: Decimal(rng.randint(low, high)) for letter, (low, high) in story.ranges.items()}
         expr = parse(story.formula, values)
@@ -145,8 +150,6 @@ def _story(rng: random.Random, split: Split, unseen: bool, lang: Lang, level: in
             continue
         slots = {letter: format(number, "f") for letter, number in values.items()}
         pattern = story.zh if lang == "zh" else story.en
-        from autoglm_phone.train.world.text.grammar import say
-
         question = say(rng, pattern, who=who, other=other, thing=zh if lang == "zh" else en, unit=unit, **slots)
         return computed(rng, lang, question, lines, value, level)
     raise ConfigError(f"story {story.formula!r} with ranges {story.ranges} gives no writable numbers")

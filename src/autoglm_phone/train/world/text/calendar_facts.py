@@ -36,11 +36,17 @@ def date_text(rng: random.Random, date: datetime.date, lang: Lang, year: bool = 
     """The date in one of the ways that people write it."""
     y, m, d = date.year, date.month, date.day
     if lang == "zh":
-        forms = [f"{y}年{m}月{d}日", f"{y}年{m}月{d}号", f"{y}-{m:02d}-{d:02d}", f"{y}/{m}/{d}"] if year else [f"{m}月{d}日", f"{m}月{d}号"]
+        forms = (
+            [f"{y}年{m}月{d}日", f"{y}年{m}月{d}号", f"{y}-{m:02d}-{d:02d}", f"{y}/{m}/{d}"]
+            if year
+            else [f"{m}月{d}日", f"{m}月{d}号"]
+        )
         return forms[min(len(forms) - 1, int(rng.random() * len(forms) * 1.3) % len(forms))]
     name = MONTHS[m - 1]
     forms = (
-        [f"{name} {d}, {y}", f"{d} {name} {y}", f"{y}-{m:02d}-{d:02d}", f"{name[:3]} {d}, {y}"] if year else [f"{name} {d}", f"{d} {name}", f"{name[:3]} {d}"]
+        [f"{name} {d}, {y}", f"{d} {name} {y}", f"{y}-{m:02d}-{d:02d}", f"{name[:3]} {d}, {y}"]
+        if year
+        else [f"{name} {d}", f"{d} {name}", f"{name[:3]} {d}"]
     )
     return rng.choice(forms)
 

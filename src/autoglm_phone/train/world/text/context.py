@@ -4,6 +4,8 @@ The earlier assistant turns are context, not targets: some have lost their reaso
 Training belongs on `turns[-1]`.
 """
 
+# ruff: noqa: E501 (phrase tables read better in long lines)
+
 from __future__ import annotations
 
 import random

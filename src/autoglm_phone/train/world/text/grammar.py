@@ -79,21 +79,24 @@ def say(rng: random.Random, pattern: str, **slots: str) -> str:
     return "".join(out)
 
 
-def say_one(
-    rng: random.Random, pool: str, patterns: tuple[str, ...], split: Split, unseen: bool, **slots: str
-) -> str:
+def say_one(rng: random.Random, pool: str, patterns: tuple[str, ...], split: Split, unseen: bool, **slots: str) -> str:
     """One expansion of a pattern of the pool that this split may use."""
     return say(rng, template(rng, pool, patterns, split, unseen), **slots)
 
 
 _HELLO = {
-    "zh": ("你好,", "您好,", "嗨,", "那个,", "请问", "请问一下,", "麻烦问下,", "帮我看看,", "我想知道,", "想问一下,", "嘿,", "在吗?"),
-    "en": ("Hi, ", "Hello, ", "Hey, ", "Please: ", "Quick question: ", "Excuse me, ", "So, ", "Um, ", "Hey there, ", "OK, "),
-}  # fmt: skip
+    "zh": tuple("你好,|您好,|嗨,|那个,|请问|请问一下,|麻烦问下,|帮我看看,|我想知道,|想问一下,|嘿,|在吗?".split("|")),
+    "en": tuple("Hi, |Hello, |Hey, |Please: |Quick question: |Excuse me, |So, |Um, |Hey there, |OK, ".split("|")),
+}
 _TAIL = {
     "zh": ("谢谢", "谢谢!", ",谢谢", ",多谢", ",快点", ",急", "呢", "哈", "~", "…", " 🙏"),
     "en": (" Thanks!", " Thank you.", " please", " pls", " thx", " :)", " …", " Thanks in advance."),
 }
+
+
+def phrase_key(text: str) -> str:
+    """A phrase without case, punctuation and spaces: what is dealt out to the splits."""
+    return "".join(char for char in text.lower() if char.isalnum())
 
 
 def vary(rng: random.Random, text: str, lang: Lang, level: float = 1.0, framed: bool = True) -> str:
@@ -113,7 +116,9 @@ def vary(rng: random.Random, text: str, lang: Lang, level: float = 1.0, framed: 
     if draw < 0.35:
         text = text.rstrip("。.?!\uff1f\uff01")
     elif draw < 0.42:
-        text = text.rstrip("。.") + rng.choice(("??", "?", "!", "!!", "。。", "...", "?!") if lang == "zh" else ("??", "?", "!", "..", "...", "?!"))
+        text = text.rstrip("。.") + rng.choice(
+            ("??", "?", "!", "!!", "。。", "...", "?!") if lang == "zh" else ("??", "?", "!", "..", "...", "?!")
+        )
     elif draw < 0.5 and lang == "zh":
         text = text.translate(_HALF)
     if framed and rng.random() < 0.06:

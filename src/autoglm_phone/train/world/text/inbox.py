@@ -1,12 +1,14 @@
 """Made-up inboxes: notifications, chat threads and calendars with known contents, in several written formats."""
 
+# ruff: noqa: E501 (phrase tables read better in long lines)
+
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
 
-from autoglm_phone.train.world.fillings import pick, split_of
-from autoglm_phone.train.world.lexicon import NAMES_EN, NAMES_ZH
+from autoglm_phone.train.world.fillings import compose, pick
+from autoglm_phone.train.world.lexicon import person_name
 from autoglm_phone.train.world.lexicon_phone import CHAT_APPS, EVENTS, ITEMS, PLACES
 from autoglm_phone.train.world.sample import Lang, Split
 from autoglm_phone.train.world.text.grammar import full_width
@@ -66,10 +68,12 @@ _TEXTS: dict[str, dict[Lang, tuple[str, ...]]] = {
 KINDS = tuple(_TEXTS)
 
 
-def message(rng: random.Random, lang: Lang, split: Split, received: int, kind: str | None = None, sender: str = "") -> Message:
+def message(
+    rng: random.Random, lang: Lang, split: Split, received: int, kind: str | None = None, sender: str = ""
+) -> Message:
     """A message of this kind (or any), received at `received` minutes after midnight."""
     kind = kind or rng.choice(KINDS)
-    sender = sender or pick(rng, "names", NAMES_ZH if lang == "zh" else NAMES_EN, split)
+    sender = sender or person_name(rng, lang, split)
     at = clock(rng.randrange((received // 15 + 2) * 15, 23 * 60, 15))  # later on the same day
     place = pick(rng, f"inbox.place.{lang}", PLACES[lang], split)
     item = pick(rng, f"inbox.item.{lang}", ITEMS[lang], split)
@@ -127,18 +131,38 @@ def entries(rng: random.Random, lang: Lang, split: Split, count: int, clash: boo
     clashing = rng.randrange(1, count) if clash else 0
     titles: set[str] = set()
     for i in range(count):
-        if i and i == clashing:
-            start = rng.randrange(made[-1].start + 15, made[-1].end, 15) if made[-1].end - made[-1].start > 15 else made[-1].start
-        elif i:
+        if made and i == clashing:
+            start = (
+                rng.randrange(made[-1].start + 15, made[-1].end, 15)
+                if made[-1].end - made[-1].start > 15
+                else made[-1].start
+            )
+        elif made:
             start = max(entry.end for entry in made) + rng.randrange(0, 120, 15)
         end = start + rng.choice((30, 30, 45, 60, 60, 90))
-        title = pick(rng, f"inbox.event.{lang}", EVENTS[lang], split)
-        while title in titles and len(titles) < 3:
-            title = pick(rng, f"inbox.event.{lang}", EVENTS[lang], split)
+        for _ in range(20):
+            title = _title(rng, lang, split)
+            if not any(title in other or other in title for other in titles):
+                break
+        else:
+            continue
         titles.add(title)
         made.append(Entry(title, start, end, pick(rng, f"inbox.place.{lang}", PLACES[lang], split)))
-    unique = {entry.title: entry for entry in reversed(made)}
-    return sorted(unique.values(), key=lambda entry: entry.start)
+    return made if made[-1].start >= made[0].start else sorted(made, key=lambda entry: entry.start)
+
+
+_KINDS_OF_EVENT: dict[Lang, tuple[str, ...]] = {
+    "zh": ("部门", "线上", "月度", "紧急", "第二次", "新人", "全员", "临时", "客户", "年度", "小组", "周末"),
+    "en": ("monthly", "online", "urgent", "second", "joint", "weekly", "short", "yearly", "extra", "local", "early", "late"),
+}  # fmt: skip
+
+
+def _title(rng: random.Random, lang: Lang, split: Split) -> str:
+    """An event, half of the time of a certain kind; the whole title belongs to the split."""
+    if rng.random() < 0.5:
+        return pick(rng, f"inbox.event.{lang}", EVENTS[lang], split)
+    join = "" if lang == "zh" else " "
+    return compose(rng, "inbox.title", lambda r: r.choice(_KINDS_OF_EVENT[lang]) + join + r.choice(EVENTS[lang]), split)
 
 
 def show_entries(rng: random.Random, items: list[Entry], lang: Lang) -> str:
@@ -155,8 +179,3 @@ def show_entries(rng: random.Random, items: list[Entry], lang: Lang) -> str:
             f"{e.title}: {a} ~ {b}, {e.place}",
         )[style])  # fmt: skip
     return "\n".join(lines)
-
-
-def owned(split: Split, pool: str, items: list) -> bool:
-    """Whether this whole composed list belongs to the split."""
-    return split_of(pool, repr(items)) == split

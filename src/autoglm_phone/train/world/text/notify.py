@@ -1,11 +1,14 @@
 """Questions about a list that stands in the prompt: messages and notifications, or a day's calendar."""
 
+# ruff: noqa: E501 (phrase tables read better in long lines)
+
 from __future__ import annotations
 
+import itertools
 import random
 
-from autoglm_phone.train.world.fillings import compose, pick
-from autoglm_phone.train.world.lexicon import NAMES_EN, NAMES_ZH
+from autoglm_phone.train.world.fillings import compose
+from autoglm_phone.train.world.lexicon import person_name
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Lang, Split, Turn
 from autoglm_phone.train.world.text.grammar import full_width, say_one, vary
@@ -13,8 +16,22 @@ from autoglm_phone.train.world.text.inbox import Entry, Message, clock, entries,
 from autoglm_phone.train.world.text.reply import reply
 
 _HEAD_MESSAGES = {
-    "zh": ("[以下是|这是|下面是]我的[通知|消息|未读消息]:", "通知[列表|]:", "[我|手机][收到|上有]这些[消息|通知]:", "消息:", "[看一下|看看]这些[消息|通知]:", ""),
-    "en": ("[These are|Here are] my [notifications|messages]:", "Notifications:", "[I got|My phone shows] these messages:", "Messages:", "[Look at|Read] these [messages|notifications]:", ""),
+    "zh": (
+        "[以下是|这是|下面是]我的[通知|消息|未读消息]:",
+        "通知[列表|]:",
+        "[我|手机][收到|上有]这些[消息|通知]:",
+        "消息:",
+        "[看一下|看看]这些[消息|通知]:",
+        "",
+    ),
+    "en": (
+        "[These are|Here are] my [notifications|messages]:",
+        "Notifications:",
+        "[I got|My phone shows] these messages:",
+        "Messages:",
+        "[Look at|Read] these [messages|notifications]:",
+        "",
+    ),
 }
 _HEAD_CALENDAR = {
     "zh": ("[以下是|这是]我[今天|明天]的[日程|安排]:", "日程[表|]:", "[今天|明天]的[安排|日历]:", "日历:", "[看看|看一下]我的日程:", ""),
@@ -48,14 +65,34 @@ _ASK: dict[str, dict[Lang, tuple[str, ...]]] = {
 
 
 def _facts(m: Message) -> list[str]:
-    return {"meet": ["meet_when", "meet_where"], "bring": ["bring_what"], "late": ["late_by"], "call": ["call_when"], "done": []}[m.kind]
+    return {
+        "meet": ["meet_when", "meet_where"],
+        "bring": ["bring_what"],
+        "late": ["late_by"],
+        "call": ["call_when"],
+        "done": [],
+    }[m.kind]
 
 
 def _about_messages(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
     count = rng.choice((1, 2, 3, 3, 4, 4, 5, 6))
     items = compose(rng, "notify.messages", lambda r: messages(r, lang, split, count), split)
     m = rng.choice(items)
-    kind = rng.choice(("who_wrote", "what_said", "which_app", "how_many", "how_many_app", "last", "first", "nobody", "detail", "detail", "detail"))
+    kind = rng.choice(
+        (
+            "who_wrote",
+            "what_said",
+            "which_app",
+            "how_many",
+            "how_many_app",
+            "last",
+            "first",
+            "nobody",
+            "detail",
+            "detail",
+            "detail",
+        )
+    )
     if kind == "who_wrote" and sum(other.text.lower() == m.text.lower() for other in items) > 1:
         kind = "what_said"
     if kind == "detail":
@@ -66,7 +103,6 @@ def _about_messages(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
             m, kind = rng.choice(options)
     zh = lang == "zh"
     who, text = m.sender, m.text
-    names = NAMES_ZH if zh else NAMES_EN
     truth: dict = {"kind": "contains"}
     app = m.app
     if kind == "who_wrote":
@@ -91,11 +127,18 @@ def _about_messages(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
         truth["must_not"] = [other.sender for other in items if other is not m]
     elif kind == "nobody":
         present = {other.sender for other in items}
-        who = next(name for name in iter(lambda: pick(rng, "names", names, split), None) if name not in present)
+        while who in present:
+            who = person_name(rng, lang, split)
         answer = f"没有{who}的消息。" if zh else f"There is no message from {who}."
         truth["must"] = [who, ["没有", "没"]] if zh else [who, ["no", "not", "nothing"]]
     else:
-        value = {"meet_when": m.at, "meet_where": m.place, "bring_what": m.item, "late_by": str(m.minutes), "call_when": m.at}[kind]
+        value = {
+            "meet_when": m.at,
+            "meet_where": m.place,
+            "bring_what": m.item,
+            "late_by": str(m.minutes),
+            "call_when": m.at,
+        }[kind]
         answer = {
             "meet_when": f"{m.at}。" if zh else f"At {m.at}.",
             "meet_where": f"在{m.place}。" if zh else f"At {m.place}.",
@@ -106,12 +149,38 @@ def _about_messages(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
         truth["must"] = [value]
     # Order by time only when the list shows times in order; the lists always are.
     question = say_one(rng, f"notify.{kind}.{lang}", _ASK[kind][lang], split, unseen, who=who, t=text, app=app)
-    return _assemble(rng, split, unseen, lang, "messages", _HEAD_MESSAGES[lang], show_messages(rng, items, lang), question, answer, truth, min(4, count // 2 + 1))
+    return _assemble(
+        rng,
+        split,
+        unseen,
+        lang,
+        "messages",
+        _HEAD_MESSAGES[lang],
+        show_messages(rng, items, lang),
+        question,
+        answer,
+        truth,
+        min(4, count // 2 + 1),
+    )
 
 
 def _about_calendar(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
     count = rng.choice((2, 3, 3, 4, 4, 5))
-    kind = rng.choice(("event_when", "event_end", "event_where", "event_count", "event_next", "event_next", "event_first", "event_last", "conflict", "conflict", "free"))
+    kind = rng.choice(
+        (
+            "event_when",
+            "event_end",
+            "event_where",
+            "event_count",
+            "event_next",
+            "event_next",
+            "event_first",
+            "event_last",
+            "conflict",
+            "conflict",
+            "free",
+        )
+    )
     clash = kind == "conflict" and rng.random() < 0.5
     items: list[Entry] = compose(rng, "notify.calendar", lambda r: entries(r, lang, split, count, clash), split)
     zh = lang == "zh"
@@ -119,15 +188,25 @@ def _about_calendar(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
     now = ""
     truth: dict = {"kind": "contains"}
     if kind == "event_when":
-        answer, truth["must"] = (f"{clock(e.start)}开始。" if zh else f"It starts at {clock(e.start)}."), [clock(e.start)]
+        answer, truth["must"] = (
+            (f"{clock(e.start)}开始。" if zh else f"It starts at {clock(e.start)}."),
+            [clock(e.start)],
+        )
     elif kind == "event_end":
         answer, truth["must"] = (f"{clock(e.end)}结束。" if zh else f"It ends at {clock(e.end)}."), [clock(e.end)]
     elif kind == "event_where":
         answer, truth["must"] = (f"在{e.place}。" if zh else f"At {e.place}."), [e.place]
     elif kind == "event_count":
-        answer, truth = (f"一共 {len(items)} 个。" if zh else f"There are {len(items)}."), {"kind": "number", "value": str(len(items))}
+        answer, truth = (
+            (f"一共 {len(items)} 个。" if zh else f"There are {len(items)}."),
+            {"kind": "number", "value": str(len(items))},
+        )
     elif kind == "event_next":
-        at = rng.randrange(max(0, items[0].start - 60), items[-1].start - 1, 5) if items[-1].start > items[0].start else items[0].start - 10
+        at = (
+            rng.randrange(max(0, items[0].start - 60), items[-1].start - 1, 5)
+            if items[-1].start > items[0].start
+            else items[0].start - 10
+        )
         now = clock(at)
         e = next(item for item in items if item.start > at)
         answer = f"下一个是{clock(e.start)}的{e.title}。" if zh else f"Next is {e.title} at {clock(e.start)}."
@@ -138,9 +217,13 @@ def _about_calendar(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
         truth["must"] = [e.title]
         truth["must_not"] = [other.title for other in items if other is not e and other.title not in e.title]
     elif kind == "conflict":
-        pair = next(((a, b) for a, b in zip(items, items[1:], strict=False) if b.start < a.end), None)
+        pair = next(((a, b) for a, b in itertools.pairwise(items) if b.start < a.end), None)
         if pair:
-            answer = f"有冲突:{pair[0].title}和{pair[1].title}。" if zh else f"Yes, {pair[0].title} and {pair[1].title} overlap."
+            answer = (
+                f"有冲突:{pair[0].title}和{pair[1].title}。"
+                if zh
+                else f"Yes, {pair[0].title} and {pair[1].title} overlap."
+            )
             truth["must"] = [pair[0].title, pair[1].title]
             truth["must_not"] = ["没有冲突"] if zh else ["no conflict"]
         else:
@@ -158,7 +241,19 @@ def _about_calendar(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
             truth["must"] = ["有空"] if zh else ["free"]
             truth["must_not"] = ["没空", "没有空"] if zh else ["not free"]
     question = say_one(rng, f"notify.{kind}.{lang}", _ASK[kind][lang], split, unseen, e=e.title, t=now)
-    return _assemble(rng, split, unseen, lang, "calendar", _HEAD_CALENDAR[lang], show_entries(rng, items, lang), question, answer, truth, min(4, len(items) - 1))
+    return _assemble(
+        rng,
+        split,
+        unseen,
+        lang,
+        "calendar",
+        _HEAD_CALENDAR[lang],
+        show_entries(rng, items, lang),
+        question,
+        answer,
+        truth,
+        min(4, len(items) - 1),
+    )
 
 
 def _assemble(
@@ -170,7 +265,13 @@ def _assemble(
         head, question = full_width(head), full_width(question)
     question = vary(rng, question, lang, level=0.6, framed=False)
     block = f"{head}\n{listing}" if head else listing
-    prompt = f"{block}\n\n{question}" if rng.random() < 0.5 else f"{block}\n{question}" if rng.random() < 0.6 else f"{question}\n\n{block}"
+    prompt = (
+        f"{block}\n\n{question}"
+        if rng.random() < 0.5
+        else f"{block}\n{question}"
+        if rng.random() < 0.6
+        else f"{question}\n\n{block}"
+    )
     return Draft(lang, level, (Turn("user", prompt), reply(lang, answer)), truth)
 
 

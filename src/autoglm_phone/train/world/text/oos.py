@@ -2,8 +2,11 @@
 
 The share of made-up words, random characters and mixed scripts is high on purpose: what matters is the shape of the
 question, so that topics that were never seen still get the honest answer. Test topics never occur in training.
-Near misses look like questions it can answer but lack the data (no picture, no list, no numbers): it says what is missing.
+Near misses look like questions it can answer but lack the data (no picture, no list, no numbers):
+it says what is missing.
 """
+
+# ruff: noqa: E501 (phrase tables read better in long lines)
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ import random
 import re
 
 from autoglm_phone.train.world import lexicon_topics as topics
-from autoglm_phone.train.world.fillings import compose, pick
-from autoglm_phone.train.world.lexicon import NAMES_EN, NAMES_ZH
+from autoglm_phone.train.world.fillings import pick, split_of
+from autoglm_phone.train.world.lexicon import person_name
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Lang, Sample, Split, Turn
 from autoglm_phone.train.world.scoring import Score, numbers, scorer
-from autoglm_phone.train.world.text.grammar import say, say_one, vary
+from autoglm_phone.train.world.text.grammar import phrase_key, say, say_one, vary
 from autoglm_phone.train.world.text.nonsense import chinese_word, english_word, gibberish
 from autoglm_phone.train.world.text.oos_phrases import ANSWERS, ASK, MISSING
 from autoglm_phone.train.world.text.reply import reply
@@ -28,6 +31,7 @@ _ANSWER_KIND = {
     "opinion": "opinion", "private": "private", "fragment": "unclear", "gibberish": "unclear", "foreign": "foreign", "choice": "opinion",
     "act": "act",
 }  # fmt: skip
+_DEALT = frozenset({"live", "private", "choice", "act", "fragment", "opinion", "gibberish"})
 _TYPES = (
     "concept", "concept", "concept", "person", "person", "place", "place", "work", "event", "dish", "task", "illness", "legal", "write", "code",
     "danger", "live", "live", "opinion", "private", "fragment", "gibberish", "foreign", "choice", "act", "missing", "missing", "missing", "missing",
@@ -65,12 +69,16 @@ def _question(rng: random.Random, kind: str, lang: Lang, split: Split, unseen: b
         return gibberish(rng, lang)
     if kind == "foreign":
         return pick(rng, "oos.foreign", topics.FOREIGN, split)
-    slots = {"x": "", "y": "", "who": pick(rng, "names", NAMES_ZH if lang == "zh" else NAMES_EN, split)}
+    slots = {"x": "", "y": "", "who": person_name(rng, lang, split)}
     if kind in ("opinion", "choice"):
         slots["x"] = _topic(rng, rng.choice(("person", "place", "work", "concept")), lang, split)
         slots["y"] = _topic(rng, rng.choice(("person", "place", "work", "dish")), lang, split)
     elif kind == "live":
-        slots["x"] = _topic(rng, "live", lang, split) if lang == "zh" else pick(rng, "oos.live.en", topics.SEEN["live"]["en"], split)
+        slots["x"] = (
+            _topic(rng, "live", lang, split)
+            if lang == "zh"
+            else pick(rng, "oos.live.en", topics.SEEN["live"]["en"], split)
+        )
         slots["y"] = _topic(rng, "place", lang, split)
     elif kind in ("private", "fragment", "act"):
         slots["x"] = _word(rng, lang)
@@ -81,13 +89,14 @@ def _question(rng: random.Random, kind: str, lang: Lang, split: Split, unseen: b
 
 def _missing(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
     what = rng.choice(MISSING[lang])
-    who = pick(rng, "names", NAMES_ZH if lang == "zh" else NAMES_EN, split)
+    who = person_name(rng, lang, split)
 
-    def make(inner: random.Random) -> str:
-        text = say_one(inner, f"oos.missing.{lang}.{what.name}", what.questions, split, unseen, who=who)
-        return vary(inner, text, lang, level=1.5, framed=False)
-
-    question = make(rng) if unseen else compose(rng, f"oos.missing.{what.name}", make, split, tries=2000)
+    for _ in range(2000):
+        question = say_one(rng, f"oos.missing.{lang}.{what.name}", what.questions, split, unseen, who=who)
+        if unseen or split_of("oos.phrase", phrase_key(question)) == split:
+            break
+        what = rng.choice(MISSING[lang])
+    question = vary(rng, question, lang, level=1.5, framed=False)
     answer = say(rng, rng.choice(what.answers))
     truth = {"kind": "honest", "missing": list(what.keys)}
     return Draft(lang, 1, (Turn("user", question), reply(lang, answer)), truth)
@@ -100,13 +109,13 @@ def build(rng: random.Random, split: Split, unseen: bool) -> Draft:
         return _missing(rng, split, unseen, lang)
     if kind == "foreign":
         lang = "en"
-
-    def make(inner: random.Random) -> str:
-        text = _question(inner, kind, lang, split, unseen)
-        return text if kind in ("gibberish", "foreign") else vary(inner, text, lang)
-
-    dealt = not unseen and kind in ("live", "private", "choice", "act", "fragment", "opinion")
-    question = compose(rng, f"oos.{kind}", make, split, tries=2000) if dealt else make(rng)
+    for _ in range(2000):
+        question = _question(rng, kind, lang, split, unseen)
+        # Questions about a topic are new by their topic; the others are dealt out as whole phrases.
+        if unseen or kind not in _DEALT or split_of("oos.phrase", phrase_key(question)) == split:
+            break
+    if kind not in ("gibberish", "foreign"):
+        question = vary(rng, question, lang)
     answer = say(rng, rng.choice(ANSWERS[_ANSWER_KIND[kind]][lang]))
     return Draft(lang, 1, (Turn("user", question), reply(lang, answer)), {"kind": "honest"})
 
@@ -121,7 +130,10 @@ _DISCLAIMER = re.compile(
 )
 _SELF = re.compile(r"AutoGLM|小模型|小型|助手|small|assistant|model", re.IGNORECASE)
 # A sentence that speaks of neither the model, the user nor the request is an assertion about the world: invented.
-_ABOUT_US = re.compile(r"我|你|您|请|抱歉|对不起|\bI\b|\bmy\b|\bme\b|\byou\b|\byour\b|please|sorry|there (is|are) no|AutoGLM", re.IGNORECASE)
+_ABOUT_US = re.compile(
+    r"我|你|您|请|抱歉|对不起|\bI\b|\bmy\b|\bme\b|\byou\b|\byour\b|please|sorry|there (is|are) no|AutoGLM",
+    re.IGNORECASE,
+)
 _ASKS = re.compile(r"没有|没收到|没看到|缺少|请|please|there is no|no |not |missing|send", re.IGNORECASE)
 
 

@@ -1,5 +1,7 @@
 """How out-of-scope questions are asked and answered. Slots: {x} {y} topics, {who} a name."""
 
+# ruff: noqa: E501 (phrase tables read better in long lines)
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,14 +1,17 @@
 """Who the model is and what it can do: questions composed from many phrasings, short truthful answers."""
 
+# ruff: noqa: E501 (phrase tables read better in long lines)
+
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
 
-from autoglm_phone.train.world.fillings import compose, template
+from autoglm_phone.errors import ConfigError
+from autoglm_phone.train.world.fillings import split_of, template
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Lang, Split, Turn
-from autoglm_phone.train.world.text.grammar import say, vary
+from autoglm_phone.train.world.text.grammar import phrase_key, say, vary
 from autoglm_phone.train.world.text.reply import reply
 
 NAME = "AutoGLM-Phone"
@@ -210,17 +213,15 @@ HELP: dict[Lang, tuple[Intent, ...]] = {
 def ask_intent(
     rng: random.Random, pool: str, intents: tuple[Intent, ...], lang: Lang, split: Split, unseen: bool
 ) -> tuple[Intent, str, str]:
-    """(intent, question, answer). Whole questions, frame included, are dealt out to the splits."""
-    intent = rng.choice(intents)
-    name = f"{pool}.{lang}.{intent.name}"
-
-    def make(inner: random.Random) -> str:
-        pattern = template(inner, name, intent.questions, split, unseen)
-        return vary(inner, say(inner, pattern, bot=inner.choice(_BOTS)).replace(" '", "'"), lang, level=1.4)
-
-    # Short patterns without choices may all belong to another split: an unseen pattern is new by itself.
-    question = make(rng) if unseen else compose(rng, name, make, split, tries=4000)
-    return intent, question, say(rng, rng.choice(intent.answers))
+    """(intent, question, answer). Whole questions are dealt out to the splits, whatever their case and punctuation."""
+    for _ in range(4000):
+        intent = rng.choice(intents)
+        name = f"{pool}.{lang}.{intent.name}"
+        core = say(rng, template(rng, name, intent.questions, split, unseen), bot=rng.choice(_BOTS)).replace(" '", "'")
+        # A held-out pattern is new by itself: its expansions are not dealt out.
+        if unseen or split_of(pool, phrase_key(core)) == split:
+            return intent, vary(rng, core, lang, level=1.4), say(rng, rng.choice(intent.answers))
+    raise ConfigError(f"{pool}: no question for split {split!r}")
 
 
 def _builder(pool: str, table: dict[Lang, tuple[Intent, ...]]):
@@ -228,7 +229,13 @@ def _builder(pool: str, table: dict[Lang, tuple[Intent, ...]]):
         lang: Lang = "zh" if rng.random() < 0.5 else "en"
         intent, question, answer = ask_intent(rng, pool, table[lang], lang, split, unseen)
         must_not = [*intent.must_not, *(f"我是{name}" for name in _NOT_ME), *(f"I am {name}" for name in _NOT_ME)]
-        truth = {"kind": "rule", "must": [list(option) for option in intent.must], "must_not": must_not, "max_chars": 240}
+        truth = {
+            "kind": "rule",
+            "must": [list(option) for option in intent.must],
+            "must_not": must_not,
+            "min_chars": 8,
+            "max_chars": 240,
+        }
         return Draft(lang, 0, (Turn("user", question), reply(lang, answer)), truth)
 
     return build

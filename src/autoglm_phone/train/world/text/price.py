@@ -1,5 +1,7 @@
 """Price questions: totals, change, discounts, unit prices, tips, splitting a bill, comparing offers."""
 
+# ruff: noqa: E501 (phrase tables read better in long lines)
+
 from __future__ import annotations
 
 import random
@@ -7,8 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from autoglm_phone.errors import ConfigError
-from autoglm_phone.train.world.fillings import pick, split_of, template
-from autoglm_phone.train.world.lexicon import GOODS, NAMES_EN, NAMES_ZH
+from autoglm_phone.train.world.fillings import split_of, template
+from autoglm_phone.train.world.lexicon import GOODS, person_name
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Lang, Split, Turn
 from autoglm_phone.train.world.text.grammar import say, vary
@@ -98,8 +100,10 @@ def _question(rng: random.Random, deal: Deal, values: dict[str, Decimal], lang: 
     slots = {letter: show(value) for letter, value in values.items()}
     if "d" in values:
         slots["D"] = str(100 - int(values["d"]) * 10)
-    who = pick(rng, "names", NAMES_ZH if lang == "zh" else NAMES_EN, split)
-    text = say(rng, deal.zh if lang == "zh" else deal.en, g=g, gu=gu, g1=g1, gs=gs, h=h, hu=hu, h1=h1, hs=hs, who=who, **slots)
+    who = person_name(rng, lang, split)
+    text = say(
+        rng, deal.zh if lang == "zh" else deal.en, g=g, gu=gu, g1=g1, gs=gs, h=h, hu=hu, h1=h1, hs=hs, who=who, **slots
+    )
     if lang == "zh":
         if rng.random() < 0.25:
             text = text.replace("元", "块")
@@ -151,22 +155,38 @@ def _cheaper(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draf
         p, q = rng.sample(range(2, 60), 2)
         if split_of("price.cheaper", f"{n},{k},{p},{q}") != split:
             continue
-        zh, unit, one, many = rng.choice(GOODS)
+        zh, unit, _one, many = rng.choice(GOODS)
         lines = work_out(parse(f"{n * p}/{n}"))[0] + work_out(parse(f"{k * q}/{k}"))[0]
         lines.append(f"{p}{'<' if p < q else '>'}{q}")
         zh_name, en_name = ("甲店", "乙店"), ("shop A", "shop B")
         patterns = (
-            ("甲店{n}{u}{g}卖{s}元,乙店{k}{u}卖{t}元,哪[家|个店]更[便宜|划算]?", "{g}:甲店{s}元{n}{u},乙店{t}元{k}{u},哪家[便宜|划算]?", "在甲店{s}元能买{n}{u}{g},在乙店{t}元能买{k}{u},去哪家更划算?")
+            (
+                "甲店{n}{u}{g}卖{s}元,乙店{k}{u}卖{t}元,哪[家|个店]更[便宜|划算]?",
+                "{g}:甲店{s}元{n}{u},乙店{t}元{k}{u},哪家[便宜|划算]?",
+                "在甲店{s}元能买{n}{u}{g},在乙店{t}元能买{k}{u},去哪家更划算?",
+            )
             if lang == "zh"
-            else ("Shop A sells {n} {g} for ${s}, shop B {k} for ${t}. Which is cheaper?", "{g}: shop A ${s} for {n}, shop B ${t} for {k}. Which shop is cheaper?", "In shop A {n} {g} cost ${s}; in shop B {k} cost ${t}. Which is the better deal?")
+            else (
+                "Shop A sells {n} {g} for ${s}, shop B {k} for ${t}. Which is cheaper?",
+                "{g}: shop A ${s} for {n}, shop B ${t} for {k}. Which shop is cheaper?",
+                "In shop A {n} {g} cost ${s}; in shop B {k} cost ${t}. Which is the better deal?",
+            )
         )
         question = say(rng, template(rng, f"price.cheaper.{lang}", patterns, split, unseen),
                        n=str(n), k=str(k), s=str(n * p), t=str(k * q), g=zh if lang == "zh" else many, u=unit)  # fmt: skip
         winner = int(q < p)
         if lang == "zh":
-            answer, must, wrong = f"{zh_name[winner]}更便宜,每{unit} {min(p, q)} 元。", [zh_name[winner]], [zh_name[1 - winner]]
+            answer, must, wrong = (
+                f"{zh_name[winner]}更便宜,每{unit} {min(p, q)} 元。",
+                [zh_name[winner]],
+                [zh_name[1 - winner]],
+            )
         else:
-            answer, must, wrong = f"{en_name[winner].replace('s', 'S')} is cheaper, at ${min(p, q)} each.", [en_name[winner]], [en_name[1 - winner]]
+            answer, must, wrong = (
+                f"{en_name[winner].replace('s', 'S')} is cheaper, at ${min(p, q)} each.",
+                [en_name[winner]],
+                [en_name[1 - winner]],
+            )
         truth = {"kind": "contains", "must": must, "must_not": wrong}
         return Draft(lang, 3, (Turn("user", vary(rng, question, lang)), reply(lang, answer, "\n".join(lines))), truth)
     raise ConfigError(f"price: no offers for split {split!r}")

@@ -33,7 +33,11 @@ def computed(
 ) -> Draft:
     """A question whose answer is one number, perhaps with a unit after it."""
     text = value if isinstance(value, str) else format(value, "f")
-    shown = f"{text}{'' if unit in ('', '%', '元') or unit.startswith('°') else ' '}{unit}" if lang == "en" else f"{text}{unit}"
+    shown = (
+        f"{text}{'' if unit in ('', '%', '元') or unit.startswith('°') else ' '}{unit}"
+        if lang == "en"
+        else f"{text}{unit}"
+    )
     turns = (
         Turn("user", vary(rng, question, lang)),
         reply(lang, answer_text(lang, shown), "\n".join(reasoning)),

@@ -1,5 +1,7 @@
 """Greetings, thanks, feelings, jokes and other small talk."""
 
+# ruff: noqa: E501 (phrase tables read better in long lines)
+
 from __future__ import annotations
 
 import random
@@ -72,7 +74,13 @@ TALK: dict[Lang, tuple[Intent, ...]] = {
 def build(rng: random.Random, split: Split, unseen: bool) -> Draft:
     lang: Lang = "zh" if rng.random() < 0.5 else "en"
     intent, question, answer = ask_intent(rng, "smalltalk", TALK[lang], lang, split, unseen)
-    truth = {"kind": "rule", "must": [list(option) for option in intent.must], "must_not": list(intent.must_not), "max_chars": 160}
+    truth = {
+        "kind": "rule",
+        "must": [list(option) for option in intent.must],
+        "must_not": [*intent.must_not, "我是人", "我是真人", "I am human", "I am a person"],
+        "min_chars": 4 if lang == "zh" else 8,
+        "max_chars": 160,
+    }
     return Draft(lang, 0, (Turn("user", question), reply(lang, answer)), truth)
 
 

@@ -52,7 +52,11 @@ def _align(a: Decimal, b: Decimal) -> tuple[str, str, int]:
 
 def _with_point(digits: str, point: int) -> str:
     """Insert the decimal point in the digits written so far (from the right)."""
-    return digits if not point or len(digits) < point else f"{digits[: len(digits) - point]}.{digits[len(digits) - point :]}"
+    return (
+        digits
+        if not point or len(digits) < point
+        else f"{digits[: len(digits) - point]}.{digits[len(digits) - point :]}"
+    )
 
 
 def _small(value: Decimal) -> bool:
@@ -118,7 +122,11 @@ def _times_digit(lines: list[str], a: Decimal, digit: int) -> Decimal:
 
 
 def multiply(lines: list[str], a: Decimal, b: Decimal) -> Decimal:
-    if places(b) or a in (10, 100, 1000) or (not places(a) and b not in (10, 100, 1000) and len(show(b)) > len(show(a))):
+    if (
+        places(b)
+        or a in (10, 100, 1000)
+        or (not places(a) and b not in (10, 100, 1000) and len(show(b)) > len(show(a)))
+    ):
         a, b = b, a
     if places(b):
         raise NotWritable

@@ -3,6 +3,8 @@
 Slots: a–f numbers, {who} {other} names, {thing} a plural noun with its Chinese measure word {unit}.
 """
 
+# ruff: noqa: E501 (phrase tables read better in long lines)
+
 from __future__ import annotations
 
 from dataclasses import dataclass

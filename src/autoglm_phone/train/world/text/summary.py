@@ -1,11 +1,13 @@
 """Summaries of message lists, calendars and short chats: one or two sentences in one fixed style with all key facts."""
 
+# ruff: noqa: E501 (phrase tables read better in long lines)
+
 from __future__ import annotations
 
 import random
 
-from autoglm_phone.train.world.fillings import compose, pick
-from autoglm_phone.train.world.lexicon import NAMES_EN, NAMES_ZH
+from autoglm_phone.train.world.fillings import compose
+from autoglm_phone.train.world.lexicon import person_name
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Lang, Split, Turn
 from autoglm_phone.train.world.text.grammar import full_width, say_one, vary
@@ -55,7 +57,13 @@ def _join(clauses: list[str], lang: Lang) -> str:
 def _draft(rng: random.Random, split: Split, unseen: bool, lang: Lang, kind: str, listing: str, text: str, facts: list[str], level: int) -> Draft:  # fmt: skip
     ask = say_one(rng, f"summary.{kind}.{lang}", _ASK[kind][lang], split, unseen)
     ask = vary(rng, ask, lang, level=0.6, framed=False)
-    prompt = f"{listing}\n\n{ask}" if rng.random() < 0.5 else f"{ask}\n{listing}" if rng.random() < 0.6 else f"{ask}\n\n{listing}"
+    prompt = (
+        f"{listing}\n\n{ask}"
+        if rng.random() < 0.5
+        else f"{ask}\n{listing}"
+        if rng.random() < 0.6
+        else f"{ask}\n\n{listing}"
+    )
     answer = reply(lang, text)
     truth = {"kind": "facts", "facts": facts, "reference": answer.text}
     return Draft(lang, level, (Turn("user", prompt), answer), truth)
@@ -74,18 +82,20 @@ _SMALL_TALK = {
     "en": (("Are you there?", "Yes"), ("Hi", "Hello"), ("Busy?", "Not really"), ("Got a minute?", "Sure"), ("How are you?", "Fine, thanks"), ("Hey", "Hi!")),
 }  # fmt: skip
 _YES = {"zh": ("好的", "没问题", "可以", "行", "收到"), "en": ("OK", "Sure", "No problem", "Fine", "Sounds good")}
-_NO = {"zh": ("不行,我没空", "抱歉,我去不了", "今天不行"), "en": ("Sorry, I can't", "I have no time", "Not today, sorry")}
+_NO = {
+    "zh": ("不行,我没空", "抱歉,我去不了", "今天不行"),
+    "en": ("Sorry, I can't", "I have no time", "Not today, sorry"),
+}
 
 
 def _chat(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
     """Two people; one proposes, the other agrees or not."""
-    names = NAMES_ZH if lang == "zh" else NAMES_EN
 
     def draw(r: random.Random) -> tuple[str, str, Message, bool]:
-        a = pick(r, "names", names, split)
-        b = pick(r, "names", names, split)
+        a = person_name(r, lang, split)
+        b = person_name(r, lang, split)
         while b == a:
-            b = pick(r, "names", names, split)
+            b = person_name(r, lang, split)
         return a, b, message(r, lang, split, 600, kind=r.choice(("meet", "bring", "call")), sender=a), r.random() < 0.7
 
     a, b, m, agreed = compose(rng, "summary.chat", draw, split)
@@ -98,10 +108,16 @@ def _chat(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
         lines.append(f"{a}: {'谢谢' if lang == 'zh' else 'Thanks'}")
     if lang == "zh":
         lines = [full_width(line) for line in lines]
-        what = {"meet": f"约{b}{m.at}在{m.place}见面", "bring": f"让{b}带{m.item}", "call": f"要和{b}{m.at}通电话"}[m.kind]
+        what = {"meet": f"约{b}{m.at}在{m.place}见面", "bring": f"让{b}带{m.item}", "call": f"要和{b}{m.at}通电话"}[
+            m.kind
+        ]
         text = f"{a}{what},{b}{'同意了' if agreed else '拒绝了'}。"
     else:
-        what = {"meet": f"wants to meet {b} at {m.at} at {m.place}", "bring": f"asks {b} to bring {m.item}", "call": f"wants to talk with {b} by phone at {m.at}"}[m.kind]
+        what = {
+            "meet": f"wants to meet {b} at {m.at} at {m.place}",
+            "bring": f"asks {b} to bring {m.item}",
+            "call": f"wants to talk with {b} by phone at {m.at}",
+        }[m.kind]
         text = f"{a} {what}, and {b} {'agrees' if agreed else 'refuses'}."
     verdict = ("同意" if agreed else "拒绝") if lang == "zh" else ("agrees" if agreed else "refuses")
     return _draft(rng, split, unseen, lang, "chat", "\n".join(lines), text, [*_facts(m), b, verdict], 1)
@@ -113,7 +129,11 @@ def _calendar(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Dra
     if lang == "zh":
         text = f"共有{len(items)}个安排:" + ";".join(f"{clock(e.start)}在{e.place}有{e.title}" for e in items) + "。"
     else:
-        text = f"There are {len(items)} events: " + "; ".join(f"{e.title} at {clock(e.start)} at {e.place}" for e in items) + "."
+        text = (
+            f"There are {len(items)} events: "
+            + "; ".join(f"{e.title} at {clock(e.start)} at {e.place}" for e in items)
+            + "."
+        )
     facts = [str(len(items)), *(fact for e in items for fact in (clock(e.start), e.title, e.place))]
     return _draft(rng, split, unseen, lang, "calendar", show_entries(rng, items, lang), text, facts, len(items) - 1)
 

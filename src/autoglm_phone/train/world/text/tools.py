@@ -8,6 +8,8 @@ The answer is `<tool_call>name\\n{"arg": "value"}</tool_call>`, or plain text wh
 in a user turn that starts with "Tool result: " (`sample.Turn` has no tool role), and the answer tells it in a sentence.
 """
 
+# ruff: noqa: E501 (phrase tables read better in long lines)
+
 from __future__ import annotations
 
 import json
@@ -16,7 +18,7 @@ from typing import Any
 
 from autoglm_phone.errors import ConfigError
 from autoglm_phone.train.world.fillings import pick, split_of, template
-from autoglm_phone.train.world.lexicon import NAMES_EN, NAMES_ZH
+from autoglm_phone.train.world.lexicon import person_name
 from autoglm_phone.train.world.lexicon_phone import APPS, EVENTS, ITEMS, PLACES
 from autoglm_phone.train.world.lexicon_tools import (
     CURRENCIES,
@@ -50,6 +52,10 @@ def call_text(name: str, arguments: dict[str, Any]) -> str:
     return f"<tool_call>{name}\n{json.dumps(arguments, ensure_ascii=False)}</tool_call>"
 
 
+# Arguments drawn freely; a call of these alone is dealt out to the splits as a whole.
+_DRAWN = frozenset({"minutes", "percent", "clock", "symbol", "code", "currency", "currency2"})
+
+
 def _value(rng: random.Random, argument: Argument, lang: Lang, split: Split) -> str | int:
     def from_pool(name: str, items: tuple[str, ...]) -> str:
         return pick(rng, f"tools.{name}.{lang}", items, split)
@@ -64,12 +70,15 @@ def _value(rng: random.Random, argument: Argument, lang: Lang, split: Split) -> 
     if pool in ("symbol", "code"):
         letters = "".join(rng.choice("ABCDEFGHJKLMNPQRSTUVWXYZ") for _ in range(rng.randint(2, 4)))
         return letters if pool == "symbol" else f"{letters}{rng.randint(100, 99999)}"
+    if pool.startswith("currency"):
+        return rng.choice(CURRENCIES[lang])
+    if pool == "name":
+        return person_name(rng, lang, split)
     if pool == "song":
         return from_pool("song", SEEN["work"][lang]) if rng.random() < 0.5 else english_word(rng).capitalize()
     return from_pool(pool, {
-        "city": SEEN["place"][lang], "name": NAMES_ZH if lang == "zh" else NAMES_EN, "text": TEXTS[lang], "app": APPS[lang], "place": PLACES[lang],
-        "event": EVENTS[lang], "word": ITEMS[lang], "language": LANGUAGES[lang], "topic": SEEN["concept"][lang], "currency": CURRENCIES[lang],
-        "currency2": CURRENCIES[lang], "room": ROOMS[lang],
+        "city": SEEN["place"][lang], "text": TEXTS[lang], "app": APPS[lang], "place": PLACES[lang],
+        "event": EVENTS[lang], "word": ITEMS[lang], "language": LANGUAGES[lang], "topic": SEEN["concept"][lang], "room": ROOMS[lang],
     }[pool])  # fmt: skip
 
 
@@ -87,7 +96,9 @@ def _define(rng: random.Random, tool: Tool, lang: Lang) -> tuple[dict[str, Any],
     return {"type": "function", "function": function}, names
 
 
-def _toolbox(rng: random.Random, lang: Lang, wanted: Tool | None) -> tuple[list[dict[str, Any]], dict[str, Any], list[str]]:
+def _toolbox(
+    rng: random.Random, lang: Lang, wanted: Tool | None
+) -> tuple[list[dict[str, Any]], dict[str, Any], list[str]]:
     """One to three definitions in random order, and the wanted one with its argument names."""
     others = [tool for tool in TOOLS if tool is not wanted]
     picked = rng.sample(others, rng.choice((0, 1, 1, 2)) if wanted else rng.choice((1, 1, 2)))
@@ -102,7 +113,11 @@ def _toolbox(rng: random.Random, lang: Lang, wanted: Tool | None) -> tuple[list[
 def _system(rng: random.Random, definitions: list[dict[str, Any]], lang: Lang) -> Turn:
     head = ""
     if rng.random() < 0.2:
-        head = rng.choice(("你是手机助手。", "需要时请调用工具。") if lang == "zh" else ("You are a phone assistant.", "Use the tools when needed."))
+        head = rng.choice(
+            ("你是手机助手。", "需要时请调用工具。")
+            if lang == "zh"
+            else ("You are a phone assistant.", "Use the tools when needed.")
+        )
         head += "\n\n"
     return Turn("system", head + tools_block(definitions))
 
@@ -111,7 +126,9 @@ def _call(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
     tool = rng.choice(TOOLS)
     for _ in range(500):
         values = [_value(rng, argument, lang, split) for argument in tool.arguments]
-        if len(set(map(str, values))) == len(values) and split_of("tools.call", f"{tool.names[0]}{values}") == split:
+        dealt = any(argument.pool not in _DRAWN for argument in tool.arguments)
+        mine = dealt or split_of("tools.call", f"{tool.names[0]}{values}") == split
+        if mine and len(set(map(str, values))) == len(values):
             break
     else:
         raise ConfigError(f"tools: no arguments for {tool.names[0]} in split {split!r}")
@@ -124,7 +141,11 @@ def _call(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
     elif rng.random() < 0.2:
         question += rng.choice((" please", "."))
     arguments = dict(zip(names, values, strict=True))
-    turns = [_system(rng, definitions, lang), Turn("user", question), Turn("assistant", call_text(function["name"], arguments))]
+    turns = [
+        _system(rng, definitions, lang),
+        Turn("user", question),
+        Turn("assistant", call_text(function["name"], arguments)),
+    ]
     if tool.result and tool.tell and rng.random() < 0.5:
         return _told(rng, lang, tool, turns, str(values[0]))
     truth = {"kind": "tool_call", "name": function["name"], "arguments": arguments}
@@ -150,7 +171,12 @@ def _told(rng: random.Random, lang: Lang, tool: Tool, turns: list[Turn], where: 
     body = json.dumps(results, ensure_ascii=False)
     observation = f"Tool result: {body}"
     must = [str(value) for value in results.values()]
-    return Draft(lang, 1, (*turns, Turn("user", observation), reply(lang, text)), {"kind": "contains", "must": must, "must_not": ["tool_call"]})
+    return Draft(
+        lang,
+        1,
+        (*turns, Turn("user", observation), reply(lang, text)),
+        {"kind": "contains", "must": must, "must_not": ["tool_call"]},
+    )
 
 
 def _none_fits(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:

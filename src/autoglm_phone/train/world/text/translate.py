@@ -3,6 +3,8 @@
 Chinese order is subject, time, place, verb, object; English is subject, verb, object, place, time.
 """
 
+# ruff: noqa: E501 (phrase tables read better in long lines)
+
 from __future__ import annotations
 
 import random
@@ -44,7 +46,11 @@ def _object(rng: random.Random, verb: Verb, subject: Person | None = None) -> Pa
     if kind != "person":
         return rng.choice(NOUNS[kind])
     person = rng.choice(PEOPLE)
-    while subject is not None and (person.zh == subject.zh or {person.zh, subject.zh} <= {"我", "我们"} or person.en in ("he", "she") and subject.third):
+    while subject is not None and (
+        person.zh == subject.zh
+        or {person.zh, subject.zh} <= {"我", "我们"}
+        or (person.en in ("he", "she") and subject.third)
+    ):
         person = rng.choice(PEOPLE)
     return person.zh, person.obj
 
@@ -85,7 +91,10 @@ def _future(rng: random.Random) -> Pair:
     s, v = rng.choice(PEOPLE), _verb(rng, progressive=True)
     (oz, oe), (pz, pe), (tz, te) = _object(rng, v, s), _place(rng, v), rng.choice(FUTURE)
     no = rng.random() < 0.3
-    return f"{s.zh}{tz}{'不' if no else ''}会{pz}{v.zh}{oz}。", f"{s.en} will {'not ' if no else ''}{v.base} {oe}{pe} {te}."
+    return (
+        f"{s.zh}{tz}{'不' if no else ''}会{pz}{v.zh}{oz}。",
+        f"{s.en} will {'not ' if no else ''}{v.base} {oe}{pe} {te}.",
+    )
 
 
 def _future_question(rng: random.Random) -> Pair:
@@ -181,7 +190,7 @@ def _wh(rng: random.Random) -> Pair:
 
 def _where(rng: random.Random) -> Pair:
     zh, en = rng.choice(NOUNS["item"])
-    plural = en.endswith("s") and not en.endswith("ss") or en.endswith("glasses")
+    plural = (en.endswith("s") and not en.endswith("ss")) or en.endswith("glasses")
     return f"{zh}在哪里?", f"where {'are' if plural else 'is'} {en}?"
 
 
@@ -198,7 +207,16 @@ def _go(rng: random.Random) -> Pair:
     if form == 2:
         return f"{s.zh}想去{zh}。", f"{s.en} {'wants' if s.third else 'want'} to go to {en}."
     if form == 3:
-        bz, be = rng.choice((("坐公交车", "by bus"), ("坐火车", "by train"), ("坐飞机", "by plane"), ("坐地铁", "by subway"), ("骑自行车", "by bicycle"), ("开车", "by car")))
+        bz, be = rng.choice(
+            (
+                ("坐公交车", "by bus"),
+                ("坐火车", "by train"),
+                ("坐飞机", "by plane"),
+                ("坐地铁", "by subway"),
+                ("骑自行车", "by bicycle"),
+                ("开车", "by car"),
+            )
+        )
         tz, te = rng.choice(HABIT)
         return f"{s.zh}{tz}{bz}去{zh}。", f"{s.en} {'goes' if s.third else 'go'} to {en} {be} {te}."
     return f"去{zh}怎么走?", f"how do I get to {en}?"
@@ -247,7 +265,10 @@ def _because(rng: random.Random) -> Pair:
     oz, oe = _object(rng, v, s)
     if rng.random() < 0.5:
         return f"因为{cz},所以{s.zh}不能{v.zh}{oz}。", f"{s.en} cannot {v.base} {oe} because {ce}."
-    return f"虽然{cz},但是{s.zh}想{v.zh}{oz}。", f"although {ce}, {s.en} {'wants' if s.third else 'want'} to {v.base} {oe}."
+    return (
+        f"虽然{cz},但是{s.zh}想{v.zh}{oz}。",
+        f"although {ce}, {s.en} {'wants' if s.third else 'want'} to {v.base} {oe}.",
+    )
 
 
 def _if(rng: random.Random) -> Pair:
@@ -268,7 +289,10 @@ def _two(rng: random.Random) -> Pair:
     tz, te = rng.choice(PAST)
     if rng.random() < 0.5:
         return f"{s.zh}{tz}{v.zh}了{oz},然后{w.zh}了{qz}。", f"{s.en} {v.past} {oe} {te} and then {w.past} {qe}."
-    return f"{s.zh}想{v.zh}{oz},但是必须{w.zh}{qz}。", f"{s.en} {'wants' if s.third else 'want'} to {v.base} {oe} but must {w.base} {qe}."
+    return (
+        f"{s.zh}想{v.zh}{oz},但是必须{w.zh}{qz}。",
+        f"{s.en} {'wants' if s.third else 'want'} to {v.base} {oe} but must {w.base} {qe}.",
+    )
 
 
 def _phrase(rng: random.Random) -> Pair:
@@ -283,8 +307,30 @@ _CLAUSES: tuple[Callable[[random.Random], Pair], ...] = (
 )  # fmt: skip
 
 _ASK_TO_EN = {
-    "zh": ("[请|帮我|麻烦|][把|将]下面[的句子|这句话|的话|][翻译|译]成英[文|语]:{x}", "[翻译|翻译一下|请翻译|帮我翻译]:{x}", "“{x}”用英[文|语]怎么说?", "{x} [翻译|译]成英[文|语]", "英[文|语]翻译:{x}", "[中译英|汉译英]:{x}", "[把|将]“{x}”[翻译|译]成英[文|语]", "{x}\n[请|][翻译|译]成英[文|语][。|]", "怎么用英[文|语]说“{x}”?", "这句话的英文是什么:{x}", "我想用英语说:{x}"),
-    "en": ("[Please |]translate [into|to] English: {x}", "Translate [this|the sentence] [into|to] English: {x}", 'How do you say "{x}" in English?', "What does “{x}” mean?", "Chinese to English: {x}", "{x}\nTranslate [into|to] English[.|]", "What is the English for “{x}”?", "Give the English translation: {x}", "In English please: {x}"),
+    "zh": (
+        "[请|帮我|麻烦|][把|将]下面[的句子|这句话|的话|][翻译|译]成英[文|语]:{x}",
+        "[翻译|翻译一下|请翻译|帮我翻译]:{x}",
+        "“{x}”用英[文|语]怎么说?",
+        "{x} [翻译|译]成英[文|语]",
+        "英[文|语]翻译:{x}",
+        "[中译英|汉译英]:{x}",
+        "[把|将]“{x}”[翻译|译]成英[文|语]",
+        "{x}\n[请|][翻译|译]成英[文|语][。|]",
+        "怎么用英[文|语]说“{x}”?",
+        "这句话的英文是什么:{x}",
+        "我想用英语说:{x}",
+    ),
+    "en": (
+        "[Please |]translate [into|to] English: {x}",
+        "Translate [this|the sentence] [into|to] English: {x}",
+        'How do you say "{x}" in English?',
+        "What does “{x}” mean?",
+        "Chinese to English: {x}",
+        "{x}\nTranslate [into|to] English[.|]",
+        "What is the English for “{x}”?",
+        "Give the English translation: {x}",
+        "In English please: {x}",
+    ),
 }
 _ASK_TO_ZH = {
     "zh": ("[请|帮我|麻烦|][把|将]下面[的句子|这句话|的话|][翻译|译]成中文:{x}", "[翻译|翻译一下|请翻译|帮我翻译]:{x}", "“{x}”用中文怎么说?", "“{x}”是什么意思?", "{x} [翻译|译]成[中文|汉语]", "中文翻译:{x}", "[英译中|英译汉]:{x}", "[把|将]“{x}”[翻译|译]成[中文|汉语]", "{x}\n[请|][翻译|译]成中文[。|]", "这句英文怎么说成中文:{x}", "这句话的中文是什么:{x}"),

@@ -1,5 +1,7 @@
 """Unit questions: metric length, mass and volume, time, data, temperature; converting, adding and comparing."""
 
+# ruff: noqa: E501 (phrase tables read better in long lines)
+
 from __future__ import annotations
 
 import random
@@ -177,7 +179,14 @@ def _temperature(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> 
 
 
 # Compound amounts that people say: 2 km 300 m, 1 h 20 min.
-_COMPOUND = (("km", "m", 1000), ("kg", "g", 1000), ("h", "min", 60), ("min", "s", 60), ("m", "cm", 100), ("L", "mL", 1000))
+_COMPOUND = (
+    ("km", "m", 1000),
+    ("kg", "g", 1000),
+    ("h", "min", 60),
+    ("min", "s", 60),
+    ("m", "cm", 100),
+    ("L", "mL", 1000),
+)
 
 
 def _compound(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
@@ -215,17 +224,33 @@ def _compound(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Dra
 def _compare(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
     """Which is more: a big or b small?"""
     for _ in range(500):
-        big, small, factor = rng.choice([pair for pair in PAIRS if pair[2] in (60, 100, 1000, 10, 24) and "mg" not in pair])
+        big, small, factor = rng.choice(
+            [pair for pair in PAIRS if pair[2] in (60, 100, 1000, 10, 24) and "mg" not in pair]
+        )
         a = rng.randint(1, 20)
         b = a * factor + rng.choice((-1, 1)) * rng.randint(1, max(2, a * factor // 3))
         if split_of("units.compare", f"{a}{big}{b}") != split:
             continue
         lines, value = work_out(parse(f"{a}*{factor}"))
-        left, right = (f"{a}{_name(rng, big, lang)}", f"{b}{_name(rng, small, lang)}") if lang == "zh" else (f"{a} {_name(rng, big, lang)}", f"{b} {_name(rng, small, lang)}")
+        left, right = (
+            (f"{a}{_name(rng, big, lang)}", f"{b}{_name(rng, small, lang)}")
+            if lang == "zh"
+            else (f"{a} {_name(rng, big, lang)}", f"{b} {_name(rng, small, lang)}")
+        )
         more_first = value > b
         swapped = rng.random() < 0.5
         lines.append(f"{show(value)}{'>' if more_first else '<'}{b}")
-        word_zh, word_en = {"m": ("长", "longer"), "cm": ("长", "longer"), "mm": ("长", "longer"), "dm": ("长", "longer"), "kg": ("重", "heavier"), "g": ("重", "heavier"), "min": ("长", "longer"), "s": ("长", "longer"), "h": ("长", "longer")}.get(small, ("多", "more"))
+        word_zh, word_en = {
+            "m": ("长", "longer"),
+            "cm": ("长", "longer"),
+            "mm": ("长", "longer"),
+            "dm": ("长", "longer"),
+            "kg": ("重", "heavier"),
+            "g": ("重", "heavier"),
+            "min": ("长", "longer"),
+            "s": ("长", "longer"),
+            "h": ("长", "longer"),
+        }.get(small, ("多", "more"))
         question = say_one(rng, f"units.compare.{lang}",
             ("{x}和{y}哪个更{w}?", "{x}与{y},哪个{w}?", "哪个更{w}:{x}还是{y}?", "比较{x}和{y},哪个{w}?") if lang == "zh" else
             ("Which is {w}: {x} or {y}?", "Which is {w}, {x} or {y}?", "{x} or {y}: which is {w}?", "Compare {x} and {y}: which is {w}?"),

@@ -24,7 +24,7 @@ class Action:
 
 
 def parse(text: str) -> Action | None:
-    """`do(action="Tap", element=[x,y])` or `finish(message="…")`; None where the phone agent's client could not read it."""
+    """Reads `do(action="Tap", element=[x,y])` or `finish(message="…")`; None where an agent's client could not."""
     call = _CALL.match(text)
     if call is None:
         return None
@@ -81,7 +81,7 @@ def _tap(sample: Sample, answer: str, reasoning: str) -> Score:
 def _action(sample: Sample, answer: str, reasoning: str) -> Score:
     """truth: action, and for Swipe `direction` (of the finger), for Type `text`, for Launch `app`.
 
-    A finish is right whatever its words, as people read them; a swipe must go at least 15 % of the screen the right way.
+    A finish is right whatever its words, as people read them; a swipe must go at least 15 % of the screen that way.
     """
     truth = sample.truth
     action = parse(answer)

@@ -8,8 +8,13 @@ from autoglm_phone.train.world.visual.canvas import Canvas, Color
 from autoglm_phone.train.world.visual.theme import mix
 
 _PLAIN: dict[str, Color] = {
-    "white": (255, 255, 255), "blue": (200, 228, 250), "yellow": (253, 246, 200), "pink": (252, 222, 232), "gray": (222, 224, 227), "black": (16, 16, 18),
-}  # fmt: skip
+    "white": (255, 255, 255),
+    "blue": (200, 228, 250),
+    "yellow": (253, 246, 200),
+    "pink": (252, 222, 232),
+    "gray": (222, 224, 227),
+    "black": (16, 16, 18),
+}
 
 
 def draw_backdrop(canvas: Canvas, rng: random.Random, name: str) -> None:
@@ -18,14 +23,16 @@ def draw_backdrop(canvas: Canvas, rng: random.Random, name: str) -> None:
     if name in _PLAIN:
         color = _PLAIN[name]
         if rng.random() < 0.35 and name != "white":
-            canvas.gradient(whole, mix(color, (255, 255, 255), 0.3 if name != "black" else 0.08), color, rng.random() < 0.5)
+            canvas.gradient(
+                whole, mix(color, (255, 255, 255), 0.3 if name != "black" else 0.08), color, rng.random() < 0.5
+            )
         else:
             canvas.rect(whole, color)
         if rng.random() < 0.2:
             ink = mix(color, (128, 128, 128), 0.12)
             step = rng.randint(14, 30)
-            for x in range(0, int(w), step):
-                canvas.line([(x, 0), (x, h)], ink, 1)
+            for column in range(0, int(w), step):
+                canvas.line([(column, 0), (column, h)], ink, 1)
         return
     horizon = h * rng.uniform(0.3, 0.5)
     if name == "field":

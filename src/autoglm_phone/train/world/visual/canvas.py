@@ -108,7 +108,9 @@ class Canvas(ABC):
     def _draw_run(self, face: Face, size: float, text: str, x: float, y: float, color: Color) -> None:
         """Draws text of one font; px, y is the base line."""
 
-    def circle(self, center: Point, radius: float, color: Color, outline: Color | None = None, width: float = 1) -> None:
+    def circle(
+        self, center: Point, radius: float, color: Color, outline: Color | None = None, width: float = 1
+    ) -> None:
         x, y = center
         self.ellipse((x - radius, y - radius, x + radius, y + radius), color, outline, width)
 
@@ -132,7 +134,7 @@ class Canvas(ABC):
     def text(
         self, x: float, cy: float, text: str, size: float, color: Color, bold: bool = False, anchor: str = "l"
     ) -> Box:
-        """Draws one line with its optical middle at cy; x is its left ("l"), middle ("m") or right ("r"). Returns the box."""
+        """Draws a line with its optical middle at cy; x is its left, middle or right (l, m, r). Returns its box."""
         px = self._font_px(size)
         runs = [(face, run, self._advances(face, px, run)) for face, run in self.typeset.runs(text, bold)]
         total = sum(sum(widths) for _, _, widths in runs)
@@ -141,7 +143,9 @@ class Canvas(ABC):
         pen = left
         for face, run, widths in runs:
             self._draw_run(face, px, run, pen, base, color)
-            high, low = (0.86, 0.12) if face is self.typeset.cjk.regular or face is self.typeset.cjk.bold else (0.76, 0.2)
+            high, low = (
+                (0.86, 0.12) if face is self.typeset.cjk.regular or face is self.typeset.cjk.bold else (0.76, 0.2)
+            )
             for char, width in zip(run, widths, strict=True):
                 if char != " ":
                     self.glyphs.append(Glyph(char, pen, base - high * px, pen + width, base + low * px))
@@ -174,7 +178,9 @@ class Canvas(ABC):
         (width,) = self._advances(face, px, char)
         x, y = center[0] * self.scale, center[1] * self.scale
         # Material glyphs fill the em square from the descender at 0; Font Awesome's sit on a base line 0.14 em above.
-        self._draw_run(face, px, char, x - width / 2, y + (0.5 if face is icon_faces()["material"] else 0.36) * px, color)
+        self._draw_run(
+            face, px, char, x - width / 2, y + (0.5 if face is icon_faces()["material"] else 0.36) * px, color
+        )
         half = px / 2
         self.mark(f"icon:{name}", (x - half, y - half, x + half, y + half), in_px=True)
         h = size / 2
@@ -233,14 +239,14 @@ def make_canvas(
 
     smooth: factor by which Pillow's scale is raised, for callers that reduce the picture to get smooth edges.
     """
-    use_skia = rng.random() < 0.67  # drawn in any case, so that a missing library does not shift the random stream
+    # Drawn in any case, so that a missing library does not shift the random stream (and with it the contents).
+    use_skia, hinted = rng.random() < 0.67, rng.random() < 0.4
     if use_skia:
         try:
             from autoglm_phone.train.world.visual.canvas_skia import SkiaCanvas
         except ImportError:
             pass
         else:
-            hinted = rng.random() < 0.4
             return SkiaCanvas(width, height, scale, background, typeset, hinted)
     from autoglm_phone.train.world.visual.canvas_pillow import PillowCanvas
 

@@ -14,7 +14,6 @@ from autoglm_phone.train.world.assets import Face
 from autoglm_phone.train.world.visual.canvas import Box, Canvas, Color, Point, Typeset
 
 
-
 @lru_cache(maxsize=64)
 def _typeface(face: Face) -> skia.Typeface:
     typeface = skia.Typeface.MakeFromFile(face.path, face.index)

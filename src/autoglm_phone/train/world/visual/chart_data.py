@@ -14,15 +14,53 @@ from autoglm_phone.train.world.visual.content import Content
 ChartKind = Literal["bar", "hbar", "grouped", "line", "pie"]
 Shape = Literal["rising", "falling", "flat", "peak", "valley", "free"]
 # Axis top and tick step. Values are read to a hundredth of the axis.
-_AXES = ((10, 2), (12, 2), (20, 5), (25, 5), (30, 5), (40, 10), (50, 10), (60, 10), (80, 20), (100, 20), (100, 25), (120, 20), (150, 30),
-         (200, 50), (250, 50), (300, 50), (400, 100), (500, 100), (600, 100), (800, 200), (1000, 200), (1200, 200), (1500, 300), (2000, 500), (3000, 500), (5000, 1000))  # fmt: skip
+_AXES = (
+    (10, 2),
+    (12, 2),
+    (20, 5),
+    (25, 5),
+    (30, 5),
+    (40, 10),
+    (50, 10),
+    (60, 10),
+    (80, 20),
+    (100, 20),
+    (100, 25),
+    (120, 20),
+    (150, 30),
+    (200, 50),
+    (250, 50),
+    (300, 50),
+    (400, 100),
+    (500, 100),
+    (600, 100),
+    (800, 200),
+    (1000, 200),
+    (1200, 200),
+    (1500, 300),
+    (2000, 500),
+    (3000, 500),
+    (5000, 1000),
+)
 
 # zh measure, zh unit, en measure, en unit
 _MEASURES = (
-    ("销量", "件", "Sales", "units"), ("收入", "万元", "Revenue", "k$"), ("利润", "万元", "Profit", "k$"), ("访客数", "人", "Visitors", "people"), ("用电量", "度", "Power use", "kWh"),
-    ("降雨量", "毫米", "Rainfall", "mm"), ("产量", "吨", "Output", "tons"), ("订单数", "单", "Orders", "orders"), ("用户数", "万人", "Users", "k"), ("平均分", "分", "Average score", "points"),
-    ("客流量", "人次", "Passengers", "trips"), ("支出", "元", "Spending", "$"), ("阅读量", "次", "Page views", "views"), ("步数", "百步", "Steps", "hundred"), ("库存", "箱", "Stock", "boxes"),
-)  # fmt: skip
+    ("销量", "件", "Sales", "units"),
+    ("收入", "万元", "Revenue", "k$"),
+    ("利润", "万元", "Profit", "k$"),
+    ("访客数", "人", "Visitors", "people"),
+    ("用电量", "度", "Power use", "kWh"),
+    ("降雨量", "毫米", "Rainfall", "mm"),
+    ("产量", "吨", "Output", "tons"),
+    ("订单数", "单", "Orders", "orders"),
+    ("用户数", "万人", "Users", "k"),
+    ("平均分", "分", "Average score", "points"),
+    ("客流量", "人次", "Passengers", "trips"),
+    ("支出", "元", "Spending", "$"),
+    ("阅读量", "次", "Page views", "views"),
+    ("步数", "百步", "Steps", "hundred"),
+    ("库存", "箱", "Stock", "boxes"),
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +103,9 @@ def _time_labels(rng: random.Random, lang: Lang, count: int) -> tuple[tuple[str,
     if kind == "month":
         start = rng.randint(0, 11 - min(count, 11))
         names = (
-            [f"{i}月" for i in range(1, 13)] if zh else "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+            [f"{i}月" for i in range(1, 13)]
+            if zh
+            else ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
         )
         labels = [names[(start + i) % 12] for i in range(count + 1)]
         return tuple(labels[:-1]), kind, labels[-1]
@@ -84,7 +124,7 @@ def _time_labels(rng: random.Random, lang: Lang, count: int) -> tuple[tuple[str,
         found = [f"{start + i}{suffix}" for i in range(count + 1)]
         return tuple(found[:-1]), kind, found[-1]
     count = min(count, 7)
-    days = [f"周{d}" for d in "一二三四五六日一"] if zh else "Mon Tue Wed Thu Fri Sat Sun Mon".split()
+    days = [f"周{d}" for d in "一二三四五六日一"] if zh else ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", "Mon"]
     return tuple(days[:count]), kind, days[count]
 
 
@@ -127,16 +167,23 @@ def _walk(rng: random.Random, shape: Shape, count: int) -> list[float]:
 
 def _rounded(value: float, low: float, high: float) -> float:
     """A value on a grid of a hundredth of the axis, so that it can be said in few digits."""
-    grain = {10: 0.1, 12: 0.1, 20: 0.2, 25: 0.5, 30: 0.5}.get(int(high), 1.0 if high <= 250 else 5.0 if high <= 1000 else 10.0 if high <= 2000 else 50.0)
+    grain = {10: 0.1, 12: 0.1, 20: 0.2, 25: 0.5, 30: 0.5}.get(
+        int(high), 1.0 if high <= 250 else 5.0 if high <= 1000 else 10.0 if high <= 2000 else 50.0
+    )
     return round(round((low + value * (high - low)) / grain) * grain, 2)
 
 
 def make_chart(rng: random.Random, split: Split, lang: Lang, want: str = "any") -> Chart:
-    """A chart of this split. want: "any", "trend" (time axis, clear shapes) or "forecast" (few points, one direction)."""
+    """A chart of this split.
+
+    want: "any", "trend" (time axis, clear shapes) or "forecast" (few points one way, the next one on the axis).
+    """
     content = Content(rng, lang, split)
     while True:
         chart = _draw_chart(rng, content, lang, want)
-        if split_of("visual.chart", repr(chart.values)) == split:
+        row = chart.values[0]
+        off_axis = want == "forecast" and row[-1] + (row[-1] - row[0]) / (len(row) - 1) < chart.low
+        if split_of("visual.chart", repr(chart.values)) == split and not off_axis:
             return chart
 
 
@@ -156,8 +203,18 @@ def _draw_chart(rng: random.Random, content: Content, lang: Lang, want: str) -> 
     count = len(labels)
     zh, zh_unit, en, en_unit = rng.choice(_MEASURES)
     measure, unit = (zh, zh_unit) if lang == "zh" else (en, en_unit)
-    several = rng.choice((2, 2, 3)) if kind == "grouped" else rng.choice((1, 1, 2, 3)) if kind == "line" and want != "forecast" else 1
-    names = tuple(content.distinct(content.shop if rng.random() < 0.5 else lambda: rng.choice(words.CITIES[lang]), several)) if several > 1 else ("",)
+    several = (
+        rng.choice((2, 2, 3))
+        if kind == "grouped"
+        else rng.choice((1, 1, 2, 3))
+        if kind == "line" and want != "forecast"
+        else 1
+    )
+    names = (
+        tuple(content.distinct(content.shop if rng.random() < 0.5 else lambda: rng.choice(words.CITIES[lang]), several))
+        if several > 1
+        else ("",)
+    )
     high, step = rng.choice(_AXES)
     low = 0.0
     if kind == "line" and rng.random() < 0.2 and high / step >= 4:
@@ -181,11 +238,30 @@ def _draw_chart(rng: random.Random, content: Content, lang: Lang, want: str) -> 
         parts = [max(4, round(100 * s / sum(shares))) for s in shares]
         parts[parts.index(max(parts))] += 100 - sum(parts)
         rows, low, high, step, unit = [tuple(float(p) for p in parts)], 0.0, 100, 20, "%"
-    subject = rng.choice((content.city(), content.shop(), content.good() if period not in {"product"} else content.city()))
+    subject = rng.choice(
+        (content.city(), content.shop(), content.good() if period not in {"product"} else content.city())
+    )
     sep = " " if lang == "en" else ""
     name = measure if kind != "pie" else (f"{measure}占比" if lang == "zh" else f"{measure} share")
-    titles = [f"{subject}{sep}{name}", f"{name}（{unit}）" if lang == "zh" else f"{name} ({unit})", f"{subject}{sep}{name}"]
+    titles = [
+        f"{subject}{sep}{name}",
+        f"{name}（{unit}）" if lang == "zh" else f"{name} ({unit})",
+        f"{subject}{sep}{name}",
+    ]
     return Chart(
-        kind, lang, rng.choice(titles), measure, unit, labels, names, tuple(rows), low, float(high), float(step), time, period,
-        following, tuple(shapes),
-    )  # fmt: skip
+        kind,
+        lang,
+        rng.choice(titles),
+        measure,
+        unit,
+        labels,
+        names,
+        tuple(rows),
+        low,
+        float(high),
+        float(step),
+        time,
+        period,
+        following,
+        tuple(shapes),
+    )

@@ -11,13 +11,73 @@ from autoglm_phone.train.world.visual.chart_data import Chart, number
 from autoglm_phone.train.world.visual.theme import mix
 
 PALETTES: tuple[tuple[Color, ...], ...] = (
-    ((84, 112, 198), (145, 204, 117), (250, 200, 88), (238, 102, 102), (115, 192, 222), (59, 162, 114), (252, 132, 82), (154, 96, 180), (234, 124, 204)),
-    ((31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189), (140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34)),
-    ((66, 133, 244), (219, 68, 55), (244, 180, 0), (15, 157, 88), (171, 71, 188), (0, 172, 193), (255, 112, 67), (158, 157, 36), (92, 107, 192)),
-    ((0, 63, 92), (122, 81, 149), (239, 86, 117), (255, 166, 0), (47, 75, 124), (188, 80, 144), (249, 93, 106), (100, 160, 160), (30, 120, 90)),
-    ((255, 99, 132), (54, 162, 235), (255, 206, 86), (75, 192, 192), (153, 102, 255), (255, 159, 64), (120, 120, 130), (60, 180, 75), (145, 30, 180)),
-)  # fmt: skip
-HELD_OUT_PALETTE: tuple[Color, ...] = ((38, 70, 83), (231, 111, 81), (42, 157, 143), (233, 196, 106), (130, 2, 99), (80, 125, 188), (200, 85, 61), (90, 90, 90), (140, 190, 80))  # fmt: skip
+    (
+        (84, 112, 198),
+        (145, 204, 117),
+        (250, 200, 88),
+        (238, 102, 102),
+        (115, 192, 222),
+        (59, 162, 114),
+        (252, 132, 82),
+        (154, 96, 180),
+        (234, 124, 204),
+    ),
+    (
+        (31, 119, 180),
+        (255, 127, 14),
+        (44, 160, 44),
+        (214, 39, 40),
+        (148, 103, 189),
+        (140, 86, 75),
+        (227, 119, 194),
+        (127, 127, 127),
+        (188, 189, 34),
+    ),
+    (
+        (66, 133, 244),
+        (219, 68, 55),
+        (244, 180, 0),
+        (15, 157, 88),
+        (171, 71, 188),
+        (0, 172, 193),
+        (255, 112, 67),
+        (158, 157, 36),
+        (92, 107, 192),
+    ),
+    (
+        (0, 63, 92),
+        (122, 81, 149),
+        (239, 86, 117),
+        (255, 166, 0),
+        (47, 75, 124),
+        (188, 80, 144),
+        (249, 93, 106),
+        (100, 160, 160),
+        (30, 120, 90),
+    ),
+    (
+        (255, 99, 132),
+        (54, 162, 235),
+        (255, 206, 86),
+        (75, 192, 192),
+        (153, 102, 255),
+        (255, 159, 64),
+        (120, 120, 130),
+        (60, 180, 75),
+        (145, 30, 180),
+    ),
+)
+HELD_OUT_PALETTE: tuple[Color, ...] = (
+    (38, 70, 83),
+    (231, 111, 81),
+    (42, 157, 143),
+    (233, 196, 106),
+    (130, 2, 99),
+    (80, 125, 188),
+    (200, 85, 61),
+    (90, 90, 90),
+    (140, 190, 80),
+)
 
 
 @dataclass
@@ -38,29 +98,43 @@ class Style:
 
 def pick_style(rng: random.Random, unseen: bool) -> Style:
     dark = rng.random() < 0.15
-    back: Color = rng.choice(((24, 26, 32), (16, 12, 42))) if dark else rng.choice(((255, 255, 255), (255, 255, 255), (250, 250, 252), (246, 248, 250), (253, 250, 243)))
+    back: Color = (
+        rng.choice(((24, 26, 32), (16, 12, 42)))
+        if dark
+        else rng.choice(((255, 255, 255), (255, 255, 255), (250, 250, 252), (246, 248, 250), (253, 250, 243)))
+    )
     ink: Color = (225, 227, 232) if dark else rng.choice(((40, 40, 44), (0, 0, 0), (70, 74, 82)))
     return Style(
-        HELD_OUT_PALETTE if unseen else rng.choice(PALETTES), back, ink, mix(back, ink, 0.5), rng.random() < 0.65, rng.random() < 0.4,
-        rng.choice((12.0, 12.0, 13.0, 14.0)), rng.random() < 0.3, unseen and rng.random() < 0.5, rng.random() < 0.25,
-    )  # fmt: skip
+        HELD_OUT_PALETTE if unseen else rng.choice(PALETTES),
+        back,
+        ink,
+        mix(back, ink, 0.5),
+        rng.random() < 0.65,
+        rng.random() < 0.4,
+        rng.choice((12.0, 12.0, 13.0, 14.0)),
+        rng.random() < 0.3,
+        unseen and rng.random() < 0.5,
+        rng.random() < 0.25,
+    )
 
 
-def _shuffled(rng: random.Random, palette: tuple[Color, ...], background: Color) -> list[Color]:
+def order_colors(rng: random.Random, palette: tuple[Color, ...], background: Color) -> list[Color]:
     """The palette, often in another order; the first three are well apart from each other and from the background."""
     pool = list(palette)
     if rng.random() < 0.5:
         rng.shuffle(pool)
     chosen: list[Color] = []
     for color in pool:
-        if len(chosen) < 3 and all(sum(abs(a - b) for a, b in zip(color, o, strict=True)) > 150 for o in (*chosen, background)):
+        if len(chosen) < 3 and all(
+            sum(abs(a - b) for a, b in zip(color, o, strict=True)) > 150 for o in (*chosen, background)
+        ):
             chosen.append(color)
     return chosen + [color for color in pool if color not in chosen]
 
 
 def draw_chart(c: Canvas, chart: Chart, style: Style, rng: random.Random) -> None:
     """The whole chart; the canvas is its background already."""
-    colors = _shuffled(rng, style.palette, style.back)
+    colors = order_colors(rng, style.palette, style.back)
     top = 10.0
     if rng.random() < 0.9:
         size = style.size + rng.choice((1, 2, 3, 4))
@@ -101,13 +175,21 @@ def _ticks(chart: Chart) -> list[float]:
     return [chart.low + chart.step * i for i in range(int(chart.span / chart.step + 1e-6) + 1)]
 
 
-def _vertical(c: Canvas, chart: Chart, style: Style, rng: random.Random, colors: list[Color], top: float, bottom: float) -> None:
+def _vertical(
+    c: Canvas, chart: Chart, style: Style, rng: random.Random, colors: list[Color], top: float, bottom: float
+) -> None:
     """Bars, grouped bars or lines over a horizontal axis of labels."""
     ticks = _ticks(chart)
     left = 14 + max(c.measure(number(t), style.size) for t in ticks)
     right = c.width - 14
     if rng.random() < 0.5:
-        c.text(6, top + 6, chart.unit if rng.random() < 0.5 else f"{chart.measure}/{chart.unit}", style.size - 1, style.faint)
+        c.text(
+            6,
+            top + 6,
+            chart.unit if rng.random() < 0.5 else f"{chart.measure}/{chart.unit}",
+            style.size - 1,
+            style.faint,
+        )
         top += style.size + 4
     top += 10 if style.labels else 4
     room = (right - left) / len(chart.labels)
@@ -127,7 +209,14 @@ def _vertical(c: Canvas, chart: Chart, style: Style, rng: random.Random, colors:
         c.line([(left, top), (left, bottom)], style.faint, 1)
     for i, label in enumerate(chart.labels):
         y = bottom + style.size * 0.8 + (style.size + 4 if stagger and i % 2 else 0)
-        c.text(left + room * (i + 0.5), y, c.fit(label, style.size, room * (2 if stagger else 1) - 2), style.size, style.ink, anchor="m")
+        c.text(
+            left + room * (i + 0.5),
+            y,
+            c.fit(label, style.size, room * (2 if stagger else 1) - 2),
+            style.size,
+            style.ink,
+            anchor="m",
+        )
     if chart.kind == "line":
         _lines(c, chart, style, rng, colors, left, room, y_of)
         return
@@ -142,12 +231,23 @@ def _vertical(c: Canvas, chart: Chart, style: Style, rng: random.Random, colors:
                 c.line([(x, bottom), (x, y)], color, 3)
                 c.circle((x, y), min(7, width / 2), color)
             else:
-                c.rect((x - width * 0.47, y, x + width * 0.47, bottom), color, min(4.0, width / 4) if style.rounded else 0)
+                c.rect(
+                    (x - width * 0.47, y, x + width * 0.47, bottom), color, min(4.0, width / 4) if style.rounded else 0
+                )
             if style.labels:
-                c.text(x, y - 8 - (5 if style.lollipop else 0), number(value), style.size - (1 if many == 1 else 2), style.ink, anchor="m")
+                c.text(
+                    x,
+                    y - 8 - (5 if style.lollipop else 0),
+                    number(value),
+                    style.size - (1 if many == 1 else 2),
+                    style.ink,
+                    anchor="m",
+                )
 
 
-def _lines(c: Canvas, chart: Chart, style: Style, rng: random.Random, colors: list[Color], left: float, room: float, y_of) -> None:  # type: ignore[no-untyped-def]
+def _lines(
+    c: Canvas, chart: Chart, style: Style, rng: random.Random, colors: list[Color], left: float, room: float, y_of
+) -> None:  # type: ignore[no-untyped-def]
     marks = rng.random() < 0.75 or len(chart.labels) < 6
     stroke = rng.choice((1.5, 2.0, 2.5, 3.0))
     area = rng.random() < 0.2 and len(chart.series) == 1
@@ -167,7 +267,9 @@ def _lines(c: Canvas, chart: Chart, style: Style, rng: random.Random, colors: li
                 c.text(x, y - 11, number(value), style.size - 1, style.ink, anchor="m")
 
 
-def _horizontal(c: Canvas, chart: Chart, style: Style, rng: random.Random, colors: list[Color], top: float, bottom: float) -> None:
+def _horizontal(
+    c: Canvas, chart: Chart, style: Style, rng: random.Random, colors: list[Color], top: float, bottom: float
+) -> None:
     ticks = _ticks(chart)
     left = 14 + min(c.width * 0.35, max(c.measure(label, style.size) for label in chart.labels))
     right = c.width - (46 if style.labels else 22)
@@ -214,7 +316,14 @@ def _pie(c: Canvas, chart: Chart, style: Style, rng: random.Random, colors: list
             c.rect((x, y - 6, x + 12, y + 6), colors[i % len(colors)], 2)
             c.text(x + 18, y, c.fit(label, style.size, c.width - x - 22), style.size, style.ink)
             if style.labels and value >= 6:
-                c.text(cx + math.cos(middle) * radius * 0.7, cy + math.sin(middle) * radius * 0.7, share, style.size - 1, (255, 255, 255), anchor="m")
+                c.text(
+                    cx + math.cos(middle) * radius * 0.7,
+                    cy + math.sin(middle) * radius * 0.7,
+                    share,
+                    style.size - 1,
+                    (255, 255, 255),
+                    anchor="m",
+                )
         else:
             text = f"{label} {share}" if style.labels else label
             x, y = cx + math.cos(middle) * (radius + 10), cy + math.sin(middle) * (radius + 12)

@@ -9,7 +9,7 @@ import numpy as np
 
 from autoglm_phone.train.world.assets import families
 from autoglm_phone.train.world.visual.chart_data import Chart, number
-from autoglm_phone.train.world.visual.chart_draw import Style
+from autoglm_phone.train.world.visual.chart_draw import Style, order_colors
 
 
 @lru_cache(maxsize=1)
@@ -36,18 +36,24 @@ def _tint(color: tuple[int, ...]) -> tuple[float, ...]:
     return tuple(v / 255 for v in color[:3])
 
 
-def draw_with_matplotlib(chart: Chart, style: Style, rng: random.Random, width: int, height: int, unseen: bool) -> np.ndarray:
+def draw_with_matplotlib(
+    chart: Chart, style: Style, rng: random.Random, width: int, height: int, unseen: bool
+) -> np.ndarray:
     """uint8 [height, width, 3]."""
     figure, canvas = _figure()
     figure.clear()
     figure.set_size_inches(width / 100, height / 100)
     figure.set_facecolor(_tint(style.back))
     # Matplotlib always takes the first face of a collection; ZenHei's is the right one and has Latin letters, too.
-    face = next(f for f in families(True, False) if f.id == "zenhei") if chart.lang == "zh" else rng.choice(families(False, unseen))
+    face = (
+        next(f for f in families(True, False) if f.id == "zenhei")
+        if chart.lang == "zh"
+        else rng.choice(families(False, unseen))
+    )
     font = _font(face.regular.path, style.size * 0.72)
     digits = _font(families(False, unseen)[0].regular.path, style.size * 0.72)
     axes = figure.add_axes((0.13, 0.14, 0.83, 0.66))
-    ink, colors = _tint(style.ink), [_tint(c) for c in style.palette]
+    ink, colors = _tint(style.ink), [_tint(c) for c in order_colors(rng, style.palette, style.back)]
     axes.set_facecolor(_tint(style.back))
     figure.text(0.5, 0.94, chart.title, fontproperties=font, color=ink, ha="center", va="center")
     at = np.arange(len(chart.labels))
@@ -68,12 +74,16 @@ def draw_with_matplotlib(chart: Chart, style: Style, rng: random.Random, width: 
             if chart.kind == "line":
                 axes.plot(at, row, marker="o^s"[s], color=colors[s], label=chart.series[s])
             else:
-                axes.bar(at + (s - (many - 1) / 2) * 0.75 / many, row, 0.72 / many, color=colors[s], label=chart.series[s])
+                axes.bar(
+                    at + (s - (many - 1) / 2) * 0.75 / many, row, 0.72 / many, color=colors[s], label=chart.series[s]
+                )
         axes.set_xticks(at, chart.labels, fontproperties=font, color=ink)
         axes.set_ylim(chart.low, chart.high)
         axes.set_yticks(np.arange(chart.low, chart.high + 1e-6, chart.step))
         if many > 1:
-            axes.legend(prop=font, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=many, frameon=False, labelcolor=ink)
+            axes.legend(
+                prop=font, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=many, frameon=False, labelcolor=ink
+            )
     if chart.kind != "pie":
         if style.grid:
             axes.grid(alpha=0.3)
@@ -85,6 +95,14 @@ def draw_with_matplotlib(chart: Chart, style: Style, rng: random.Random, width: 
             for i, v in enumerate(chart.values[0]):
                 spot = (v, i) if chart.kind == "hbar" else (i, v)
                 shift = (4, -3) if chart.kind == "hbar" else (0, 5)
-                axes.annotate(number(v), spot, shift, textcoords="offset points", fontproperties=digits, color=ink, ha="left" if chart.kind == "hbar" else "center")
+                axes.annotate(
+                    number(v),
+                    spot,
+                    shift,
+                    textcoords="offset points",
+                    fontproperties=digits,
+                    color=ink,
+                    ha="left" if chart.kind == "hbar" else "center",
+                )
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()

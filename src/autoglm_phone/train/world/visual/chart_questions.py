@@ -12,7 +12,13 @@ from autoglm_phone.train.world.visual.tasks import phrase
 
 TREND_NAMES: dict[Lang, dict[str, str]] = {
     "zh": {"rising": "上升", "falling": "下降", "flat": "平稳", "peak": "先升后降", "valley": "先降后升"},
-    "en": {"rising": "rising", "falling": "falling", "flat": "flat", "peak": "rises then falls", "valley": "falls then rises"},
+    "en": {
+        "rising": "rising",
+        "falling": "falling",
+        "flat": "flat",
+        "peak": "rises then falls",
+        "valley": "falls then rises",
+    },
 }
 
 
@@ -48,7 +54,9 @@ def _reading(chart: Chart, value: float, labelled: bool) -> str:
     if abs(value - below) < 1e-9:
         return f"正对刻度{number(below)}" if zh else f"it is at the tick {number(below)}"
     above = number(below + chart.step)
-    return f"在{number(below)}和{above}之间，约{said}" if zh else f"it is between {number(below)} and {above}, near {said}"
+    return (
+        f"在{number(below)}和{above}之间，约{said}" if zh else f"it is between {number(below)} and {above}, near {said}"
+    )
 
 
 _VALUE: dict[Lang, tuple[str, ...]] = {
@@ -72,7 +80,12 @@ def value(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> Ask
 
 _TREND: dict[Lang, tuple[str, ...]] = {
     "zh": ("{}的趋势是什么？", "{}是怎么变化的？", "{}整体走势如何？", "总结{}的变化趋势。"),
-    "en": ("What is the trend of the {}?", "How does the {} change?", "Describe the trend of the {}.", "Which way does the {} go?"),
+    "en": (
+        "What is the trend of the {}?",
+        "How does the {} change?",
+        "Describe the trend of the {}.",
+        "Which way does the {} go?",
+    ),
 }
 
 
@@ -87,7 +100,11 @@ def trend(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> Ask
         turn = max(row) if shape == "peak" else min(row)
         at = chart.labels[row.index(turn)]
         middle = number(turn)
-        thought = f"从约{first}到{at}的约{middle}，再到约{last}。" if zh else f"From about {first} to {middle} at {at}, then about {last}."
+        thought = (
+            f"从约{first}到{at}的约{middle}，再到约{last}。"
+            if zh
+            else f"From about {first} to {middle} at {at}, then about {last}."
+        )
     else:
         thought = f"从约{first}到约{last}。" if zh else f"It goes from about {first} to about {last}."
     return Asked(question, answer, thought, {"kind": "trend", "value": shape}, 1)
@@ -107,11 +124,26 @@ def compare(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> A
 
 _BEST: dict[Lang, tuple[str, ...]] = {
     "zh": ("{what}最{way}的是哪个？", "哪个的{what}最{way}？", "哪一项{what}最{way}？", "{what}在哪里最{way}？"),
-    "en": ("Which one has the {way} {what}?", "Where is the {what} {way}?", "What has the {way} {what}?", "Name the one with the {way} {what}."),
+    "en": (
+        "Which one has the {way} {what}?",
+        "Where is the {what} {way}?",
+        "What has the {way} {what}?",
+        "Name the one with the {way} {what}.",
+    ),
 }
 _BEST_TIME: dict[Lang, tuple[str, ...]] = {
-    "zh": ("{what}什么时候最{way}？", "哪个时间的{what}最{way}？", "{what}最{way}的是哪个时间？", "{what}在何时最{way}？"),
-    "en": ("When is the {what} {way}?", "Which {period} has the {way} {what}?", "In which {period} is the {what} {way}?", "Name the {period} with the {way} {what}."),
+    "zh": (
+        "{what}什么时候最{way}？",
+        "哪个时间的{what}最{way}？",
+        "{what}最{way}的是哪个时间？",
+        "{what}在何时最{way}？",
+    ),
+    "en": (
+        "When is the {what} {way}?",
+        "Which {period} has the {way} {what}?",
+        "In which {period} is the {what} {way}?",
+        "Name the {period} with the {way} {what}.",
+    ),
 }
 
 
@@ -145,7 +177,11 @@ def _pair(rng: random.Random, chart: Chart, s: int, row: tuple[float, ...], diff
     one, two = chart.labels[i], chart.labels[j]
     name = chart.series[s]
     what = _of(chart, s)
-    read = f"{one}约{_said(chart, a)}，{two}约{_said(chart, b)}" if zh else f"{one} is about {_said(chart, a)}, {two} about {_said(chart, b)}"
+    read = (
+        f"{one}约{_said(chart, a)}，{two}约{_said(chart, b)}"
+        if zh
+        else f"{one} is about {_said(chart, a)}, {two} about {_said(chart, b)}"
+    )
     if not difference:
         more = rng.random() < 0.7
         best = one if (a > b) == more else two
@@ -168,9 +204,21 @@ def _pair(rng: random.Random, chart: Chart, s: int, row: tuple[float, ...], diff
 
 
 _FORECAST: dict[Lang, tuple[str, ...]] = {
-    "zh": ("预测{next}的{what}。", "按这个趋势，{next}的{what}会是多少？", "{next}的{what}预计是多少？", "估计一下{next}的{what}。", "照此发展，{next}{what}大约多少？"),
-    "en": ("Forecast the {what} for {next}.", "If this goes on, what will the {what} be in {next}?", "What {what} do you expect in {next}?", "Predict the {what} of {next}.", "Estimate the next value ({next}) of the {what}."),
-}  # fmt: skip
+    "zh": (
+        "预测{next}的{what}。",
+        "按这个趋势，{next}的{what}会是多少？",
+        "{next}的{what}预计是多少？",
+        "估计一下{next}的{what}。",
+        "照此发展，{next}{what}大约多少？",
+    ),
+    "en": (
+        "Forecast the {what} for {next}.",
+        "If this goes on, what will the {what} be in {next}?",
+        "What {what} do you expect in {next}?",
+        "Predict the {what} of {next}.",
+        "Estimate the next value ({next}) of the {what}.",
+    ),
+}
 
 
 def forecast(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> Asked:
@@ -183,13 +231,17 @@ def forecast(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> 
     what = chart.measure if zh else chart.measure.lower()
     question = phrase(rng, _FORECAST[chart.lang], unseen).format(what=what, next=chart.following)
     listed = ("、" if zh else ", ").join(number(v) for v in row)
-    sign = "+" if change >= 0 else "-"
+    first, last, sign = number(row[0]), number(row[-1]), "+" if change >= 0 else "-"
+    average = f"({last}-{first})/{steps}={number(change)}"
+    ahead = f"{last}{sign}{number(abs(change))}={number(result)}"
     if zh:
-        thought = f"读数：{listed}。平均变化({number(row[-1])}-{number(row[0])})/{steps}={number(change)}。{number(row[-1])}{sign}{number(abs(change))}={number(result)}。"
+        thought = f"读数：{listed}。平均变化{average}。{ahead}。"
     else:
-        thought = f"Values: {listed}. Average change ({number(row[-1])}-{number(row[0])})/{steps}={number(change)}. {number(row[-1])}{sign}{number(abs(change))}={number(result)}."
+        thought = f"Values: {listed}. Average change {average}. {ahead}."
     answer = f"约{number(result)}" if zh else f"About {number(result)}"
-    return Asked(question, answer, thought, {"kind": "chart_value", "value": result, "range": chart.span, "tolerance": 0.08}, 4)
+    return Asked(
+        question, answer, thought, {"kind": "chart_value", "value": result, "range": chart.span, "tolerance": 0.08}, 4
+    )
 
 
 @scorer("chart_value")

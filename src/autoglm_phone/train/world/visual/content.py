@@ -1,4 +1,4 @@
-"""Composed texts of pictures: people, messages, goods, prices, times. Each belongs to one split (`fillings.compose`)."""
+"""Composed texts of pictures: people, messages, goods, prices, times; each belongs to one split (`fillings`)."""
 
 from __future__ import annotations
 
@@ -90,7 +90,9 @@ class Content:
                 time=_clock(r),
                 place=r.choice(w.PLACES[self.lang]),
                 good=r.choice(w.GOODS[self.lang]) if self.lang == "zh" else r.choice(w.GOODS[self.lang]).lower(),
-                dish=(r.choice(w.DISH_A[self.lang]) + (" " if self.lang == "en" else "") + r.choice(w.DISH_B[self.lang])),
+                dish=(
+                    r.choice(w.DISH_A[self.lang]) + (" " if self.lang == "en" else "") + r.choice(w.DISH_B[self.lang])
+                ),
                 city=r.choice(w.CITIES[self.lang]),
                 n=r.randint(2, 99),
             )
@@ -139,7 +141,7 @@ class Content:
             month, day = r.randint(1, 12), r.randint(1, 28)
             if self.lang == "zh":
                 return f"{month}月{day}日"
-            return f"{'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split()[month - 1]} {day}"
+            return f"{'JanFebMarAprMayJunJulAugSepOctNovDec'[3 * month - 3 : 3 * month]} {day}"
 
         return self._make("date", make)
 

@@ -9,6 +9,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageFilter
 
+from autoglm_phone.train.world.sample import Glyph
+
 
 @lru_cache(maxsize=4)
 def _noise(seed: int) -> np.ndarray:
@@ -28,6 +30,30 @@ def _jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
     return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def reframe(
+    rng: random.Random, pixels: np.ndarray, glyphs: tuple[Glyph, ...]
+) -> tuple[np.ndarray, tuple[Glyph, ...], tuple[float, float, float, float]]:
+    """Crops the upper or lower edge, or puts a border around.
+
+    Returns the new picture, its glyphs, and what it shows of the old one: (left, top, width, height) in px.
+    """
+    h, w = pixels.shape[:2]
+    kind = rng.random()
+    if kind < 0.6:
+        cut = int(h * rng.uniform(0.02, 0.12))
+        top, bottom = (cut, h) if rng.random() < 0.5 else (0, h - cut)
+        made, dx, dy = pixels[top:bottom], 0, -top
+    else:
+        x, y = int(w * rng.uniform(0, 0.08)), int(h * rng.uniform(0.005, 0.05))
+        made = np.full((h + 2 * y, w + 2 * x, 3), rng.choice((0, 0, 255, 128, 30)), dtype=np.uint8)
+        made[y : y + h, x : x + w] = pixels
+        dx, dy = x, y
+    height, width = made.shape[:2]
+    moved = (Glyph(g.char, g.x0 + dx, g.y0 + dy, g.x1 + dx, g.y1 + dy) for g in glyphs)
+    kept = tuple(g for g in moved if g.y0 >= 0 and g.y1 <= height)
+    return np.ascontiguousarray(made), kept, (-dx, -dy, width, height)
 
 
 def degrade(pixels: np.ndarray, rng: random.Random, strength: float = 1.0) -> np.ndarray:

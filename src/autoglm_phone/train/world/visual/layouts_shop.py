@@ -12,17 +12,30 @@ from autoglm_phone.train.world.visual.theme import mix
 RED = (230, 50, 40)
 
 
-def _price_facts(s: Stage, name: str, price: str) -> None:
-    s.fact((f"{name}多少钱？", f"{name}的价格是多少？"), (f"How much is {name}?", f"What is the price of {name}?"), price)
+def price_facts(s: Stage, name: str, price: str) -> None:
+    s.fact(
+        (f"{name}多少钱？", f"{name}的价格是多少？"), (f"How much is {name}?", f"What is the price of {name}?"), price
+    )
 
 
-def _add(s: Stage, center: tuple[float, float], name: str, icon: str = "add") -> None:
+def add_button(s: Stage, center: tuple[float, float], name: str, icon: str = "add") -> None:
     x, y = center
     s.canvas.circle(center, 13, s.theme.accent)
     s.canvas.icon(center, icon, 18, ui.WHITE)
-    s.touch((x - 18, y - 18, x + 18, y + 18), "button",
-            names=(s.t(f"“{name}”旁边的加号" if icon == "add" else f"“{name}”的购物车按钮", f"the {'plus' if icon == 'add' else 'cart'} button of {name}"),),
-            wishes=(s.t(f"把{name}加入购物车", f"add {name} to the cart"), s.t(f"加一份{name}", f"put one {name} in the cart")))  # fmt: skip
+    s.touch(
+        (x - 18, y - 18, x + 18, y + 18),
+        "button",
+        names=(
+            s.t(
+                f"“{name}”旁边的加号" if icon == "add" else f"“{name}”的购物车按钮",
+                f"the {'plus' if icon == 'add' else 'cart'} button of {name}",
+            ),
+        ),
+        wishes=(
+            s.t(f"把{name}加入购物车", f"add {name} to the cart"),
+            s.t(f"加一份{name}", f"put one {name} in the cart"),
+        ),
+    )
 
 
 @layout("goods_list", wide=True, weight=1.5)
@@ -33,7 +46,9 @@ def goods_list(s: Stage) -> None:
     ui.navigation_bar(s)
     s.app = s.t("淘宝", "Amazon") if rng.random() < 0.5 else s.content.app()
     ui.icon_button(s, (26, s.top + 26), "back", 22)
-    ui.search_field(s, (48, s.top + 8, c.width - 56, s.top + 44), s.content.good(), (s.t("换个词搜索", "change the search"),))
+    ui.search_field(
+        s, (48, s.top + 8, c.width - 56, s.top + 44), s.content.good(), (s.t("换个词搜索", "change the search"),)
+    )
     ui.icon_button(s, (c.width - 28, s.top + 26), rng.choice(("cart", "filter", "camera")), 22)
     s.top += 52
     ui.top_tabs(s, [s.t("综合", "Best"), s.t("销量", "Sales"), s.t("价格", "Price"), s.t("筛选", "Filter")], 0)
@@ -52,10 +67,19 @@ def goods_list(s: Stage) -> None:
         s.write(x, y + 46, s.t(f"已售{sold}件", f"{sold} sold"), 12, th.faint)
         price = s.content.price()
         s.write(x, y + row - 24, price, 18, RED, True)
-        s.touch((0, y, c.width, y + row), "card", name, group="list", wishes=(s.t(f"查看{name}的详情", f"open the details of {name}"), s.t(f"看看{price}的商品", f"open the item for {price}")))
+        s.touch(
+            (0, y, c.width, y + row),
+            "card",
+            name,
+            group="list",
+            wishes=(
+                s.t(f"查看{name}的详情", f"open the details of {name}"),
+                s.t(f"看看{price}的商品", f"open the item for {price}"),
+            ),
+        )
         if buttons:
-            _add(s, (c.width - th.gap - 14, y + row - 26), name, rng.choice(("add", "cart")))
-        _price_facts(s, name, price)
+            add_button(s, (c.width - th.gap - 14, y + row - 26), name, rng.choice(("add", "cart")))
+        price_facts(s, name, price)
         s.fact((f"{name}卖了多少件？",), (f"How many {name} were sold?",), str(sold), (f"{sold}件", f"{sold} sold"))
         prices.append((name, price))
         ui.divider(s, y + row, th.gap)
@@ -80,20 +104,44 @@ def goods_grid(s: Stage) -> None:
     ui.status_bar(s)
     ui.navigation_bar(s)
     s.app = s.t("京东", "Temu") if rng.random() < 0.5 else s.content.app()
-    ui.search_field(s, (th.gap, s.top + 8, c.width - 60, s.top + 46), s.t("搜索商品", "Search products"), (s.t("搜索商品", "search for a product"),))
+    ui.search_field(
+        s,
+        (th.gap, s.top + 8, c.width - 60, s.top + 46),
+        s.t("搜索商品", "Search products"),
+        (s.t("搜索商品", "search for a product"),),
+    )
     ui.icon_button(s, (c.width - 32, s.top + 27), rng.choice(("scan", "bell", "chat")), 24)
     s.top += 54
     tabs(s, 2, 0)
     if rng.random() < 0.7:
-        kinds = rng.sample([("mobile", "手机", "Phones"), ("food", "食品", "Food"), ("home", "家居", "Home"), ("book", "图书", "Books"), ("child", "母婴", "Baby"), ("car", "汽车", "Auto"),
-                            ("fitness", "运动", "Sports"), ("gift", "礼品", "Gifts"), ("laptop", "电脑", "Computers"), ("pets", "宠物", "Pets")], 5)  # fmt: skip
+        kinds = rng.sample(
+            [
+                ("mobile", "手机", "Phones"),
+                ("food", "食品", "Food"),
+                ("home", "家居", "Home"),
+                ("book", "图书", "Books"),
+                ("child", "母婴", "Baby"),
+                ("car", "汽车", "Auto"),
+                ("fitness", "运动", "Sports"),
+                ("gift", "礼品", "Gifts"),
+                ("laptop", "电脑", "Computers"),
+                ("pets", "宠物", "Pets"),
+            ],
+            5,
+        )
         w = c.width / 5
         for i, (icon, zh, en) in enumerate(kinds):
             x = w * (i + 0.5)
             c.circle((x, s.top + 26), 20, mix(th.accent, ui.WHITE, rng.choice((0.0, 0.8))))
             c.icon((x, s.top + 26), icon, 22, ui.WHITE if rng.random() < 0.4 else mix(th.accent, (0, 0, 0), 0.4))
             s.write(x, s.top + 58, s.t(zh, en), 11, th.ink, anchor="m")
-            s.touch((w * i, s.top, w * (i + 1), s.top + 70), "button", s.t(zh, en), icon, wishes=(s.t(f"看看{zh}类商品", f"browse {en.lower()}"),))
+            s.touch(
+                (w * i, s.top, w * (i + 1), s.top + 70),
+                "button",
+                s.t(zh, en),
+                icon,
+                wishes=(s.t(f"看看{zh}类商品", f"browse {en.lower()}"),),
+            )
         s.top += 78
     columns = 2 if c.width < 560 else 4
     w = (c.width - th.gap * (columns + 1)) / columns
@@ -110,8 +158,14 @@ def goods_grid(s: Stage) -> None:
             ui.photo(s, (x, y, x + w, y + h - 62), th.radius)
             s.write(x + 8, y + h - 46, name, 14, th.ink, width=w - 14)
             s.write(x + 8, y + h - 20, price, 16, RED, True)
-            s.touch((x, y, x + w, y + h), "card", s.labels[-2], group="grid", wishes=(s.t(f"购买{name}", f"buy {name}"), s.t(f"看看{price}的商品", f"open the item for {price}")))
-            _price_facts(s, name, price)
+            s.touch(
+                (x, y, x + w, y + h),
+                "card",
+                s.labels[-2],
+                group="grid",
+                wishes=(s.t(f"购买{name}", f"buy {name}"), s.t(f"看看{price}的商品", f"open the item for {price}")),
+            )
+            price_facts(s, name, price)
             n += 1
         y += h + th.gap
     s.scrolls = True
@@ -136,7 +190,7 @@ def product(s: Stage) -> None:
     y = s.top + h
     name, price = s.content.good(), s.content.price()
     s.write(th.gap, y + 28, price, 26, RED, True)
-    _price_facts(s, name, price)
+    price_facts(s, name, price)
     s.fact(("这个商品多少钱？", "价格是多少？"), ("How much does this product cost?", "What is the price?"), price)
     s.write(th.gap, y + 64, name, 18, th.ink, True, width=c.width - 80)
     s.fact(("这是什么商品？", "商品叫什么名字？"), ("What product is this?", "What is the product called?"), name)
@@ -145,7 +199,12 @@ def product(s: Stage) -> None:
     s.write(th.gap, y + 92, s.t(f"库存{stock}件", f"{stock} in stock"), 13, th.faint)
     s.fact(("库存还有多少件？",), ("How many are in stock?",), str(stock), (f"{stock}件",))
     y += 112
-    rows = [(s.t("选择规格", "Choose a style"), ""), (s.t("配送到", "Deliver to"), s.content.city()), (s.t("用户评价", "Reviews"), f"{rng.randint(80, 100)}%"), (s.t("商品参数", "Details"), "")]
+    rows = [
+        (s.t("选择规格", "Choose a style"), ""),
+        (s.t("配送到", "Deliver to"), s.content.city()),
+        (s.t("用户评价", "Reviews"), f"{rng.randint(80, 100)}%"),
+        (s.t("商品参数", "Details"), ""),
+    ]
     for label, value in rows:
         if y + 48 > s.bottom:
             s.scrolls = True
@@ -165,8 +224,22 @@ def product(s: Stage) -> None:
         s.write(x, s.bottom + 42, s.t(zh, en), 10, th.faint, anchor="m")
         s.touch((x - 24, s.bottom, x + 24, bottom), "button", s.t(zh, en), icon)
     middle = (110 + c.width) / 2
-    ui.button(s, (112, s.bottom + 8, middle - 2, bottom - 8), s.t("加入购物车", "Add to cart"), wishes=(s.t("把它放进购物车", "put it in the cart"),), size=14, color=(255, 149, 0))
-    ui.button(s, (middle + 2, s.bottom + 8, c.width - 8, bottom - 8), s.t("立即购买", "Buy now"), wishes=(s.t("直接下单购买", "order it right away"),), size=14, color=(255, 69, 0))
+    ui.button(
+        s,
+        (112, s.bottom + 8, middle - 2, bottom - 8),
+        s.t("加入购物车", "Add to cart"),
+        wishes=(s.t("把它放进购物车", "put it in the cart"),),
+        size=14,
+        color=(255, 149, 0),
+    )
+    ui.button(
+        s,
+        (middle + 2, s.bottom + 8, c.width - 8, bottom - 8),
+        s.t("立即购买", "Buy now"),
+        wishes=(s.t("直接下单购买", "order it right away"),),
+        size=14,
+        color=(255, 69, 0),
+    )
     steps.common(s)
 
 
@@ -193,16 +266,26 @@ def cart(s: Stage) -> None:
         if on:
             c.icon((x, cy), "check", 15, ui.WHITE)
         c.mark("widget:check_on" if on else "widget:check_off", (x - 10, cy - 10, x + 10, cy + 10))
-        s.touch((x - 18, cy - 22, x + 16, cy + 22), "check", names=(s.t(f"“{name}”前面的勾选框", f"the check box of {name}"),),
-                wishes=(s.t(f"取消勾选{name}", f"unselect {name}"),) if on else (s.t(f"勾选{name}", f"select {name}"),), state=on)  # fmt: skip
-        s.fact((f"{name}勾选了吗？",), (f"Is {name} selected?",), s.t("勾选了", "yes") if on else s.t("没有勾选", "no"), (s.t("是", "selected"),) if on else (s.t("没有", "not selected"), s.t("否", "no")))
+        s.touch(
+            (x - 18, cy - 22, x + 16, cy + 22),
+            "check",
+            names=(s.t(f"“{name}”前面的勾选框", f"the check box of {name}"),),
+            wishes=(s.t(f"取消勾选{name}", f"unselect {name}"),) if on else (s.t(f"勾选{name}", f"select {name}"),),
+            state=on,
+        )
+        s.fact(
+            (f"{name}勾选了吗？",),
+            (f"Is {name} selected?",),
+            s.t("勾选了", "yes") if on else s.t("没有勾选", "no"),
+            (s.t("是", "selected"),) if on else (s.t("没有", "not selected"), s.t("否", "no")),
+        )
         ui.photo(s, (50, y + 14, 50 + row - 28, y + row - 14), 6)
         left = 50 + row - 16
         s.write(left, y + 26, name, 15, th.ink, width=c.width - left - 16)
         value = round(rng.uniform(1, 300), rng.choice((0, 1, 2)))
         price = ("¥" if s.lang == "zh" else "$") + f"{value:g}"
         s.write(left, y + row - 28, price, 16, RED, True)
-        _price_facts(s, name, price)
+        price_facts(s, name, price)
         amount = rng.randint(1, 9)
         right = c.width - th.gap - 4
         cy = y + row - 28
@@ -210,9 +293,24 @@ def cart(s: Stage) -> None:
         c.icon((right - 70, cy), "remove", 16, th.faint)
         c.text(right - 42, cy, str(amount), 14, th.ink, anchor="m")
         c.icon((right - 14, cy), "add", 16, th.ink)
-        s.touch((right - 90, cy - 17, right - 56, cy + 17), "button", names=(s.t(f"“{name}”的减号", f"the minus button of {name}"),), wishes=(s.t(f"减少一件{name}", f"take one {name} away"),) if amount > 1 else ())
-        s.touch((right - 28, cy - 17, right + 6, cy + 17), "button", names=(s.t(f"“{name}”的加号", f"the plus button of {name}"),), wishes=(s.t(f"再加一件{name}", f"add one more {name}"),))
-        s.fact((f"{name}有几件？", f"{name}的数量是多少？"), (f"How many {name} are in the cart?", f"What is the amount of {name}?"), str(amount), (f"{amount}件",))
+        s.touch(
+            (right - 90, cy - 17, right - 56, cy + 17),
+            "button",
+            names=(s.t(f"“{name}”的减号", f"the minus button of {name}"),),
+            wishes=(s.t(f"减少一件{name}", f"take one {name} away"),) if amount > 1 else (),
+        )
+        s.touch(
+            (right - 28, cy - 17, right + 6, cy + 17),
+            "button",
+            names=(s.t(f"“{name}”的加号", f"the plus button of {name}"),),
+            wishes=(s.t(f"再加一件{name}", f"add one more {name}"),),
+        )
+        s.fact(
+            (f"{name}有几件？", f"{name}的数量是多少？"),
+            (f"How many {name} are in the cart?", f"What is the amount of {name}?"),
+            str(amount),
+            (f"{amount}件",),
+        )
         if on:
             total += value * amount
         y += row
@@ -220,146 +318,11 @@ def cart(s: Stage) -> None:
     said = ("¥" if s.lang == "zh" else "$") + f"{total:.2f}"
     s.write(th.gap, floor + bar / 2, s.t("合计：", "Total: ") + said, 16, th.ink, True)
     s.fact(("合计多少钱？", "总价是多少？"), ("What is the total?", "How much is everything together?"), said)
-    ui.button(s, (c.width - 118, floor + 8, c.width - 10, s.bottom - 8), s.t("去结算", "Checkout"), wishes=(s.t("结账付款", "pay for the cart"),))
+    ui.button(
+        s,
+        (c.width - 118, floor + 8, c.width - 10, s.bottom - 8),
+        s.t("去结算", "Checkout"),
+        wishes=(s.t("结账付款", "pay for the cart"),),
+    )
     s.bottom = floor
-    steps.common(s)
-
-
-@layout("food", weight=1.3)
-def food(s: Stage) -> None:
-    """Menu of a restaurant: sections on the left, dishes with plus buttons on the right."""
-    c, rng, th = s.canvas, s.rng, s.theme
-    ui.status_bar(s)
-    ui.navigation_bar(s)
-    s.app = s.t("美团", "Uber Eats") if rng.random() < 0.5 else s.content.app()
-    shop = s.content.shop()
-    ui.title_bar(s, shop, ("search",), fact=False)
-    s.fact(("这家店叫什么？",), ("What is the restaurant called?",), s.labels[-1])
-    score, minutes = f"{rng.uniform(3.5, 5):.1f}", rng.randint(15, 60)
-    s.write(th.gap, s.top + 18, s.t(f"评分{score}", f"Rating {score}"), 13, th.accent)
-    s.write(c.width - th.gap, s.top + 18, s.t(f"约{minutes}分钟送达", f"{minutes} min"), 13, th.faint, anchor="r")
-    s.fact(("这家店的评分是多少？",), ("What is the rating of the restaurant?",), score)
-    s.fact(("多久能送到？",), ("How long does the delivery take?",), s.t(f"约{minutes}分钟", f"{minutes} min"), (f"{minutes}分钟", f"{minutes} minutes", str(minutes)))
-    s.top += 36
-    bar = 54.0
-    floor = s.bottom - bar
-    side = 84.0
-    c.rect((0, s.top, side, floor), mix(th.back, th.ink, 0.05))
-    sections = rng.sample([("热销", "Popular"), ("套餐", "Set meals"), ("主食", "Mains"), ("小吃", "Snacks"), ("饮料", "Drinks"), ("汤类", "Soups"), ("甜点", "Desserts"), ("凉菜", "Salads")], 6)
-    y = s.top
-    for i, (zh, en) in enumerate(sections):
-        if y + 48 > floor:
-            break
-        if i == 0:
-            c.rect((0, y, side, y + 48), th.back)
-        s.write(side / 2, y + 24, s.t(zh, en), 13, th.ink, i == 0, "m")
-        s.touch((0, y, side, y + 48), "tab", s.t(zh, en), group="side", wishes=(s.t(f"看看{zh}", f"show the {en.lower()}"),))
-        y += 48
-    y = s.top
-    row = rng.choice((84.0, 92.0))
-    for dish in s.content.distinct(s.content.dish, 9):
-        if y + row > floor:
-            s.scrolls = True
-            break
-        ui.photo(s, (side + 10, y + 8, side + row - 6, y + row - 8), 8)
-        x = side + row + 4
-        s.write(x, y + 22, dish, 15, th.ink, True, width=c.width - x - 8)
-        price = s.content.price(5, 120)
-        s.write(x, y + row - 24, price, 15, RED, True)
-        _price_facts(s, dish, price)
-        s.touch((side, y, c.width, y + row), "card", s.labels[-2], group="list", wishes=(s.t(f"看看{dish}的介绍", f"show the details of {dish}"),))
-        if rng.random() < 0.3:
-            n = rng.randint(1, 5)
-            c.text(c.width - 58, y + row - 24, str(n), 14, th.ink, anchor="m")
-            c.circle((c.width - 86, y + row - 24), 11, mix(th.back, th.ink, 0.15))
-            c.icon((c.width - 86, y + row - 24), "remove", 16, th.ink)
-            s.touch((c.width - 102, y + row - 40, c.width - 70, y + row - 8), "button", names=(s.t(f"“{dish}”的减号", f"the minus button of {dish}"),), wishes=(s.t(f"少要一份{dish}", f"one {dish} less"),))
-            s.fact((f"{dish}选了几份？",), (f"How many {dish} are chosen?",), str(n), (f"{n}份",))
-        _add(s, (c.width - 28, y + row - 24), dish)
-        y += row
-    c.rect((10, floor + 4, c.width - 10, s.bottom - 4), (40, 40, 44), 22)
-    total = s.content.price(20, 200)
-    s.write(64, floor + bar / 2, total, 17, ui.WHITE, True)
-    ui.icon_button(s, (38, floor + bar / 2), "bag", 24, ui.WHITE, wishes=(s.t("查看已选的菜", "see what I chose"),))
-    s.fact(("已选菜品一共多少钱？",), ("How much is the order so far?",), total)
-    ui.button(s, (c.width - 116, floor + 8, c.width - 14, s.bottom - 8), s.t("去结算", "Checkout"), wishes=(s.t("提交订单", "place the order"),))
-    steps.common(s)
-
-
-@layout("tickets", wide=True, weight=1.2)
-def tickets(s: Stage) -> None:
-    """Trains or flights of a day: times, number, price, book button."""
-    c, rng, th = s.canvas, s.rng, s.theme
-    ui.status_bar(s)
-    ui.navigation_bar(s)
-    train = rng.random() < 0.6
-    s.app = s.t("铁路12306", "Trainline") if train else s.t("携程", "Expedia")
-    start, goal = s.content.distinct(s.content.city, 2)
-    ui.title_bar(s, s.t(f"{start} - {goal}", f"{start} - {goal}"), ("calendar",) if rng.random() < 0.5 else ())
-    days = s.content.distinct(s.content.date_text, 3)
-    ui.top_tabs(s, days, 1)
-    s.fact(("出发城市是哪里？",), ("Which city does the trip start from?",), start)
-    s.fact(("目的地是哪里？",), ("What is the destination?",), goal)
-    row = rng.choice((88.0, 96.0))
-    y = s.top + 6
-    while y + row < s.bottom:
-        a, b = sorted((s.content.clock(), s.content.clock()))
-        code = rng.choice("GDKZ" if train else ("CA", "MU", "BA", "LH")) + str(rng.randint(10, 9999))
-        price = s.content.price(20, 1500)
-        c.rect((th.gap / 2, y + 4, c.width - th.gap / 2, y + row - 4), th.card, th.radius)
-        s.write(28, y + 30, a, 20, th.ink, True)
-        s.write(c.width * 0.46, y + 30, b, 20, th.ink, True, "m")
-        c.line([(100, y + 30), (c.width * 0.46 - 40, y + 30)], th.faint, 1)
-        s.write(28, y + row - 28, code, 13, th.faint)
-        s.write(c.width * 0.46, y + row - 28, start if rng.random() < 0.3 else goal, 13, th.faint, anchor="m")
-        s.write(c.width - 30, y + 28, price, 17, RED, True, "r")
-        s.fact((f"{code}几点出发？", f"{code}的出发时间是几点？"), (f"When does {code} leave?", f"What is the departure time of {code}?"), a)
-        s.fact((f"{code}几点到？",), (f"When does {code} arrive?",), b)
-        s.fact((f"{code}的票价是多少？", f"{code}多少钱？"), (f"How much is {code}?", f"What is the price of {code}?"), price)
-        s.touch((th.gap / 2, y + 4, c.width - th.gap / 2, y + row - 4), "card", code, group="list", wishes=(s.t(f"查看{code}的详情", f"show the details of {code}"),))
-        caption = s.t("预订", "Book")
-        box = (c.width - 92, y + row - 42, c.width - 24, y + row - 12)
-        c.rect(box, th.accent, 15 if th.style != "flat" else 4)
-        s.write((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, caption, 14, ui.WHITE, anchor="m")
-        s.touch((box[0] - 4, box[1] - 6, box[2] + 4, box[3] + 6), "button", names=(s.t(f"{code}的预订按钮", f"the book button of {code}"),), wishes=(s.t(f"预订{code}", f"book {code}"), s.t(f"买{a}出发的票", f"book the one that leaves at {a}")))
-        y += row
-    s.scrolls = True
-    steps.common(s)
-
-
-@layout("result", weight=0.8)
-def result(s: Stage) -> None:
-    """Something succeeded (or failed): a big mark, a sentence, two buttons."""
-    c, rng, th = s.canvas, s.rng, s.theme
-    ui.status_bar(s)
-    ui.navigation_bar(s)
-    s.app = s.content.app()
-    kinds = (
-        ("支付成功", "Payment successful", "支付{price}的订单", "pay {price} for the order", "已支付{price}。", "Paid {price}."),
-        ("预订成功", "Booking confirmed", "预订{place}的座位", "book a table at {place}", "{place}的座位已预订。", "The table at {place} is booked."),
-        ("发送成功", "Sent", "把{file}发送给{person}", "send {file} to {person}", "{file}已发送给{person}。", "{file} was sent to {person}."),
-        ("闹钟设置成功", "Alarm is set", "设置{time}的闹钟", "set an alarm for {time}", "{time}的闹钟已设好。", "The alarm for {time} is set."),
-        ("下载完成", "Download complete", "下载{song}", "download {song}", "{song}已下载。", "{song} is downloaded."),
-    )  # fmt: skip
-    zh, en, zh_task, en_task, zh_done, en_done = rng.choice(kinds)
-    words = {"price": s.content.price(), "place": s.content.shop(), "file": s.content.file(), "person": s.content.person(), "time": s.content.clock(), "song": s.content.song()}
-    failed = rng.random() < 0.15
-    cy = s.top + (s.bottom - s.top) * 0.28
-    c.circle((c.width / 2, cy), 40, (235, 70, 60) if failed else (52, 199, 89))
-    c.icon((c.width / 2, cy), "close" if failed else "check", 50, ui.WHITE)
-    title = s.t("网络异常，请重试", "Network error, try again") if failed else s.t(zh, en)
-    s.write(c.width / 2, cy + 74, title, 21, th.ink, True, "m")
-    s.fact(("页面提示什么？", "结果怎么样？"), ("What does the page say?", "What is the result?"), title)
-    detail = s.t(zh_done, en_done).format(**words)
-    if not failed:
-        for i, line in enumerate(c.wrap(detail, 15, c.width - 60)):
-            s.write(c.width / 2, cy + 108 + 22 * i, line, 15, th.faint, anchor="m")
-        task = s.t(zh_task, en_task).format(**words)
-        steps.finish(s, (task,), detail, s.t("页面显示已经成功，任务完成。", "The page shows success, so the task is done."))
-    y = s.bottom - 150
-    if failed:
-        ui.button(s, (40, y, c.width - 40, y + 46), s.t("重试", "Retry"), wishes=(s.t("再试一次", "try once more"),))
-    else:
-        ui.button(s, (40, y, c.width - 40, y + 46), s.t("完成", "Done"), wishes=(s.t("关闭结果页", "close the result page"),))
-    ui.button(s, (40, y + 58, c.width - 40, y + 104), s.t("返回首页", "Back to start"), False, (s.t("回到应用首页", "go to the start page of the app"),))
     steps.common(s)

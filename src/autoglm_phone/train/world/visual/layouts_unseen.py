@@ -25,7 +25,14 @@ def wallet(s: Stage) -> None:
     ui.icon_button(s, (c.width - 46, y + 34), "eye", 22, ui.WHITE, wishes=(s.t("隐藏余额", "hide the balance"),))
     y += 150
     w = (c.width - 32) / 4
-    for i, (icon, zh, en, zh_wish, en_wish) in enumerate((("scan", "扫一扫", "Scan", "扫码付款", "pay with a code"), ("send", "转账", "Transfer", "给朋友转钱", "send money to a friend"), ("card", "银行卡", "Cards", "查看银行卡", "see my cards"), ("phone", "充值", "Top up", "充话费", "top up the phone"))):
+    for i, (icon, zh, en, zh_wish, en_wish) in enumerate(
+        (
+            ("scan", "扫一扫", "Scan", "扫码付款", "pay with a code"),
+            ("send", "转账", "Transfer", "给朋友转钱", "send money to a friend"),
+            ("card", "银行卡", "Cards", "查看银行卡", "see my cards"),
+            ("phone", "充值", "Top up", "充话费", "top up the phone"),
+        )
+    ):
         x = 16 + w * (i + 0.5)
         c.rect((x - 24, y, x + 24, y + 48), mix(th.back, th.accent, 0.15), 16)
         c.icon((x, y + 24), icon, 26, th.accent)
@@ -35,7 +42,9 @@ def wallet(s: Stage) -> None:
     s.write(20, y, s.t("最近账单", "Recent payments"), 16, th.ink, True)
     more = s.t("全部", "See all")
     s.write(c.width - 20, y, more, 13, th.accent, anchor="r")
-    s.touch((c.width - 90, y - 18, c.width, y + 18), "button", more, wishes=(s.t("查看全部账单", "show every payment"),))
+    s.touch(
+        (c.width - 90, y - 18, c.width, y + 18), "button", more, wishes=(s.t("查看全部账单", "show every payment"),)
+    )
     y += 20
     for shop in s.content.distinct(s.content.shop, 8):
         if y + 60 > s.bottom:
@@ -46,8 +55,14 @@ def wallet(s: Stage) -> None:
         s.write(72, y + 20, shop, 15, th.ink)
         s.write(72, y + 42, s.content.date_text(), 12, th.faint)
         s.write(c.width - 20, y + 30, amount, 16, th.ink, True, "r")
-        s.touch((0, y, c.width, y + 60), "row", shop, group="list", wishes=(s.t(f"查看{shop}的账单", f"open the payment to {shop}"),))
-        s.fact((f"在{shop}花了多少钱？",), (f"How much was paid to {shop}?",), amount, (amount[1:],))
+        s.touch(
+            (0, y, c.width, y + 60),
+            "row",
+            shop,
+            group="list",
+            wishes=(s.t(f"查看{shop}的账单", f"open the payment to {shop}"),),
+        )
+        s.fact((f"在{shop}花了多少钱？",), (f"How much was paid to {shop}?",), amount[1:], (amount,))
         y += 60
     steps.common(s)
 
@@ -78,8 +93,19 @@ def inbox(s: Stage) -> None:
         s.write(70, y + 39, subject, 14, th.ink, width=c.width - 130)
         c.text(70, y + 59, c.fit(s.content.chat(), 13, c.width - 130), 13, th.faint)
         c.icon((c.width - 30, y + 50), "star", 20, th.faint if rng.random() < 0.7 else (250, 190, 20))
-        s.touch((c.width - 50, y + 32, c.width - 8, y + 70), "button", names=(s.t(f"{name}邮件旁的星标", f"the star of the mail from {name}"),), wishes=(s.t(f"给{name}的邮件加星标", f"star the mail from {name}"),))
-        s.touch((0, y, c.width - 54, y + 76), "row", name, group="list", wishes=(s.t(f"打开{name}的邮件", f"open the mail from {name}"),))
+        s.touch(
+            (c.width - 50, y + 32, c.width - 8, y + 70),
+            "button",
+            names=(s.t(f"{name}邮件旁的星标", f"the star of the mail from {name}"),),
+            wishes=(s.t(f"给{name}的邮件加星标", f"star the mail from {name}"),),
+        )
+        s.touch(
+            (0, y, c.width - 54, y + 76),
+            "row",
+            name,
+            group="list",
+            wishes=(s.t(f"打开{name}的邮件", f"open the mail from {name}"),),
+        )
         s.fact((f"{name}的邮件主题是什么？",), (f"What is the subject of the mail from {name}?",), subject)
         s.fact((f"{name}的邮件是哪天的？",), (f"When did the mail from {name} come?",), date)
         y += 76
@@ -121,20 +147,46 @@ def profile(s: Stage) -> None:
     y += 54
     c.rect((14, y, c.width - 14, y + 84), th.card, 12)
     w = (c.width - 28) / 4
-    for i, (icon, zh, en) in enumerate((("card", "待付款", "To pay"), ("bag", "待发货", "To ship"), ("car", "待收货", "To receive"), ("comment", "待评价", "To review"))):
+    for i, (icon, zh, en) in enumerate(
+        (
+            ("card", "待付款", "To pay"),
+            ("bag", "待发货", "To ship"),
+            ("car", "待收货", "To receive"),
+            ("comment", "待评价", "To review"),
+        )
+    ):
         x = 14 + w * (i + 0.5)
         c.icon((x, y + 30), icon, 26, th.accent)
         s.write(x, y + 62, s.t(zh, en), 12, th.ink, anchor="m")
         s.touch((x - w / 2, y, x + w / 2, y + 84), "button", s.t(zh, en), icon)
     y += 98
-    for icon, zh, en in rng.sample([("star", "我的收藏", "Favourites"), ("pin", "收货地址", "Addresses"), ("gift", "优惠券", "Coupons"), ("history", "浏览记录", "History"), ("headset", "联系客服", "Support"), ("info", "关于我们", "About us"), ("shield", "账号安全", "Account safety"), ("help", "常见问题", "Questions")], 7):
+    for icon, zh, en in rng.sample(
+        [
+            ("star", "我的收藏", "Favourites"),
+            ("pin", "收货地址", "Addresses"),
+            ("gift", "优惠券", "Coupons"),
+            ("history", "浏览记录", "History"),
+            ("headset", "联系客服", "Support"),
+            ("info", "关于我们", "About us"),
+            ("shield", "账号安全", "Account safety"),
+            ("help", "常见问题", "Questions"),
+        ],
+        7,
+    ):
         if y + 52 > s.bottom:
             s.scrolls = True
             break
         c.icon((34, y + 26), icon, 22, rng.choice(BRIGHT))
         s.write(62, y + 26, s.t(zh, en), 15, th.ink)
         c.icon((c.width - 26, y + 26), "chevron", 18, th.faint)
-        s.touch((0, y, c.width, y + 52), "row", s.t(zh, en), icon, group="list", wishes=(s.t(f"查看{zh}", f"show {en.lower()}"),))
+        s.touch(
+            (0, y, c.width, y + 52),
+            "row",
+            s.t(zh, en),
+            icon,
+            group="list",
+            wishes=(s.t(f"查看{zh}", f"show {en.lower()}"),),
+        )
         ui.divider(s, y + 52, 62)
         y += 52
     steps.common(s)
@@ -150,7 +202,11 @@ def booking_form(s: Stage) -> None:
     ui.title_bar(s, s.t("预订酒店", "Book a hotel"))
     y = s.top + 16
     city, start, end = s.content.city(), s.content.date_text(), s.content.date_text()
-    for label, value, wish in ((s.t("目的地", "Destination"), city, s.t("更换目的地", "change the destination")), (s.t("入住", "Check-in"), start, s.t("修改入住日期", "change the check-in date")), (s.t("离店", "Check-out"), end, s.t("修改离店日期", "change the check-out date"))):
+    for label, value, wish in (
+        (s.t("目的地", "Destination"), city, s.t("更换目的地", "change the destination")),
+        (s.t("入住", "Check-in"), start, s.t("修改入住日期", "change the check-in date")),
+        (s.t("离店", "Check-out"), end, s.t("修改离店日期", "change the check-out date")),
+    ):
         c.rect((16, y, c.width - 16, y + 62), th.card, th.radius)
         c.frame((16, y, c.width - 16, y + 62), th.line, 1, th.radius)
         s.write(32, y + 18, label, 12, th.faint)
@@ -165,14 +221,29 @@ def booking_form(s: Stage) -> None:
         for x, icon, zh, en in ((right - 92, "remove", "减少", "fewer"), (right, "add", "增加", "more")):
             c.circle((x, y + 26), 15, th.back, th.accent, 1.5)
             c.icon((x, y + 26), icon, 18, th.accent)
-            s.touch((x - 22, y + 4, x + 22, y + 48), "button", names=(s.t(f"“{label}”的{'加号' if icon == 'add' else '减号'}", f"the {'plus' if icon == 'add' else 'minus'} button of {label}"),), wishes=(s.t(f"{zh}{label}数量", f"choose {en} {label.lower()}"),))
+            s.touch(
+                (x - 22, y + 4, x + 22, y + 48),
+                "button",
+                names=(
+                    s.t(
+                        f"“{label}”的{'加号' if icon == 'add' else '减号'}",
+                        f"the {'plus' if icon == 'add' else 'minus'} button of {label}",
+                    ),
+                ),
+                wishes=(s.t(f"{zh}{label}数量", f"choose {en} {label.lower()}"),),
+            )
         c.text(right - 46, y + 26, str(n), 17, th.ink, anchor="m")
         s.fact((f"{label}的数量是多少？",), (f"How many {label.lower()}?",), str(n))
         y += 52
     ui.switch(s, (c.width - 44, y + 26), rng.random() < 0.5, s.t("含早餐", "Breakfast"))
     s.write(28, y + 26, s.t("含早餐", "Breakfast"), 16, th.ink)
     y = min(y + 66, s.bottom - 56)
-    ui.button(s, (16, y, c.width - 16, y + 48), s.t("查询酒店", "Search hotels"), wishes=(s.t("开始查找酒店", "look for hotels"),))
+    ui.button(
+        s,
+        (16, y, c.width - 16, y + 48),
+        s.t("查询酒店", "Search hotels"),
+        wishes=(s.t("开始查找酒店", "look for hotels"),),
+    )
     steps.common(s)
 
 
@@ -185,7 +256,18 @@ def smart_home(s: Stage) -> None:
     s.app = s.t("智能家居", "Smart Home")
     ui.title_bar(s, s.t("我的家", "My home"), ("mic", "add"), back=False)
     ui.top_tabs(s, [s.t("全部", "All"), s.t("客厅", "Living room"), s.t("卧室", "Bedroom"), s.t("厨房", "Kitchen")], 0)
-    devices = [("bulb", "吸顶灯", "Ceiling light"), ("snow", "空调", "Air conditioner"), ("lock", "门锁", "Door lock"), ("video", "摄像头", "Camera"), ("cast", "电视", "Television"), ("headset", "音箱", "Speaker"), ("umbrella", "窗帘", "Curtain"), ("refresh", "空气净化器", "Air purifier"), ("coffee", "咖啡机", "Coffee maker"), ("power", "插座", "Socket")]
+    devices = [
+        ("bulb", "吸顶灯", "Ceiling light"),
+        ("snow", "空调", "Air conditioner"),
+        ("lock", "门锁", "Door lock"),
+        ("video", "摄像头", "Camera"),
+        ("cast", "电视", "Television"),
+        ("headset", "音箱", "Speaker"),
+        ("umbrella", "窗帘", "Curtain"),
+        ("refresh", "空气净化器", "Air purifier"),
+        ("coffee", "咖啡机", "Coffee maker"),
+        ("power", "插座", "Socket"),
+    ]
     rng.shuffle(devices)
     columns = 2 if c.width < 560 else 4
     w = (c.width - 12 * (columns + 1)) / columns
@@ -204,9 +286,27 @@ def smart_home(s: Stage) -> None:
             state = s.t("已开启", "On") if on else s.t("已关闭", "Off")
             s.write(x + 14, y + 90, state, 12, th.faint)
             on_wish, off_wish = s.t(f"打开{name}", f"Turn on {name}"), s.t(f"关闭{name}", f"Turn off {name}")
-            s.touch((x, y, x + w, y + 108), "card", s.labels[-2], icon, group="grid", wishes=(off_wish if on else on_wish,), state=on)
-            steps.finish(s, (on_wish if on else off_wish,), s.t(f"{name}已经{'打开' if on else '关闭'}。", f"{name} is already {'on' if on else 'off'}."), s.t(f"{name}已经是{'开' if on else '关'}的。", f"{name} is {'on' if on else 'off'} already."))
-            s.fact((f"{name}是开着还是关着？",), (f"Is {name} on or off?",), s.t("开着" if on else "关着", "on" if on else "off"), (state,))
+            s.touch(
+                (x, y, x + w, y + 108),
+                "card",
+                s.labels[-2],
+                icon,
+                group="grid",
+                wishes=(off_wish if on else on_wish,),
+                state=on,
+            )
+            steps.finish(
+                s,
+                (on_wish if on else off_wish,),
+                s.t(f"{name}已经{'打开' if on else '关闭'}。", f"{name} is already {'on' if on else 'off'}."),
+                s.t(f"{name}已经是{'开' if on else '关'}的。", f"{name} is {'on' if on else 'off'} already."),
+            )
+            s.fact(
+                (f"{name}是开着还是关着？",),
+                (f"Is {name} on or off?",),
+                s.t("开着" if on else "关着", "on" if on else "off"),
+                (state,),
+            )
             n += 1
         y += 120
     steps.common(s)
@@ -223,7 +323,12 @@ def quiz(s: Stage) -> None:
     ui.icon_button(s, (28, s.top + 28), "close", 24)
     progress = f"{number}/{total}"
     s.write(c.width / 2, s.top + 28, progress, 16, th.ink, True, "m")
-    s.fact(("现在是第几题？", "进度是多少？"), ("Which question is this?", "What is the progress?"), progress, (str(number),))
+    s.fact(
+        ("现在是第几题？", "进度是多少？"),
+        ("Which question is this?", "What is the progress?"),
+        progress,
+        (str(number),),
+    )
     c.rect((20, s.top + 54, c.width - 20, s.top + 60), th.line, 3)
     c.rect((20, s.top + 54, 20 + (c.width - 40) * number / total, s.top + 60), th.accent, 3)
     y = s.top + 96
@@ -239,8 +344,20 @@ def quiz(s: Stage) -> None:
         c.frame((20, y, c.width - 20, y + 56), th.line, 1, 14)
         c.text(44, y + 28, letter, 18, th.accent, True, "m")
         s.write(70, y + 28, str(value), 17, th.ink)
-        s.touch((20, y, c.width - 20, y + 56), "row", str(value), group="list", names=(s.t(f"选项{letter}", f"option {letter}"),), wishes=(s.t("选出正确答案", "choose the right answer"),) if value == a + b else ())
+        s.touch(
+            (20, y, c.width - 20, y + 56),
+            "row",
+            str(value),
+            group="list",
+            names=(s.t(f"选项{letter}", f"option {letter}"),),
+            wishes=(s.t("选出正确答案", "choose the right answer"),) if value == a + b else (),
+        )
         y += 68
     y = min(y + 10, s.bottom - 60)
-    ui.button(s, (20, y, c.width - 20, y + 50), s.t("下一题", "Next question"), wishes=(s.t("继续答题", "go on with the quiz"),))
+    ui.button(
+        s,
+        (20, y, c.width - 20, y + 50),
+        s.t("下一题", "Next question"),
+        wishes=(s.t("继续答题", "go on with the quiz"),),
+    )
     steps.common(s)

@@ -38,8 +38,18 @@ def _info(app: str) -> str:
 
 
 _EARLIER = {
-    "zh": (("Launch", "先打开{app}。"), ("Tap", "进入下一个页面。"), ("Wait", "页面还在加载，先等一会儿。"), ("Swipe", "要看下面的内容，手指向上滑。")),
-    "en": (("Launch", "Open {app} first."), ("Tap", "Go to the next page."), ("Wait", "The page is still loading, so wait."), ("Swipe", "To see more below, swipe up.")),
+    "zh": (
+        ("Launch", "先打开{app}。"),
+        ("Tap", "进入下一个页面。"),
+        ("Wait", "页面还在加载，先等一会儿。"),
+        ("Swipe", "要看下面的内容，手指向上滑。"),
+    ),
+    "en": (
+        ("Launch", "Open {app} first."),
+        ("Tap", "Go to the next page."),
+        ("Wait", "The page is still loading, so wait."),
+        ("Swipe", "To see more below, swipe up."),
+    ),
 }
 
 

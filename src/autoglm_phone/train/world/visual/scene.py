@@ -65,7 +65,8 @@ def make_scene(rng: random.Random, split: Split, lang: Lang, aspect: float) -> S
         rng.shuffle(wanted)
         spots = _place(rng, len(wanted), aspect)
         things = [
-            Thing(kind, color, x, y * aspect, r, r * aspect) for (kind, color), (x, y, r) in zip(wanted, spots, strict=False)
+            Thing(kind, color, x, y * aspect, r, r * aspect)
+            for (kind, color), (x, y, r) in zip(wanted, spots, strict=False)
         ]
         scene = Scene(things, background, lang)
         if things and split_of("visual.scene", caption(things, background, "en")) == split:

@@ -29,24 +29,50 @@ class Asked:
 Maker = Callable[[random.Random, "Scene", bool], Asked]
 
 _CAPTION: dict[Lang, tuple[str, ...]] = {
-    "zh": ("描述这张图片。", "图里有什么？", "这张图画了什么？", "说说图片的内容。", "请描述画面。", "用一句话描述图片。"),
-    "en": ("Describe this picture.", "What is in the picture?", "What does the image show?", "Write a caption.", "Describe the image.", "Describe the picture in one sentence."),
-}  # fmt: skip
+    "zh": (
+        "描述这张图片。",
+        "图里有什么？",
+        "这张图画了什么？",
+        "说说图片的内容。",
+        "请描述画面。",
+        "用一句话描述图片。",
+    ),
+    "en": (
+        "Describe this picture.",
+        "What is in the picture?",
+        "What does the image show?",
+        "Write a caption.",
+        "Describe the image.",
+        "Describe the picture in one sentence.",
+    ),
+}
 
 
 def captioned(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
     text = caption(scene.things, scene.background, scene.lang)
     question = phrase(rng, _CAPTION[scene.lang], unseen)
-    return Asked(question, text, "", {"kind": "bleu", "reference": text, "lang": scene.lang}, len(groups(scene.things)) // 2)
+    return Asked(
+        question, text, "", {"kind": "bleu", "reference": text, "lang": scene.lang}, len(groups(scene.things)) // 2
+    )
 
 
 _MATCH: dict[Lang, tuple[str, ...]] = {
     "zh": ("图里有{}吗？", "图片中有没有{}？", "你看到{}了吗？", "这张图里能找到{}吗？"),
-    "en": ("Does the picture show {}?", "Is there {} in the picture?", "Can you see {}?", "Can {} be found in this image?"),
+    "en": (
+        "Does the picture show {}?",
+        "Is there {} in the picture?",
+        "Can you see {}?",
+        "Can {} be found in this image?",
+    ),
 }
 _FITS: dict[Lang, tuple[str, ...]] = {
     "zh": ("这句话符合图片吗？{}", "下面的描述对不对？{}", "图片和描述一致吗？{}", "判断描述是否正确：{}"),
-    "en": ("Does this description match the picture? {}", "Is this true of the picture? {}", "Is the description right? {}", "Check this description: {}"),
+    "en": (
+        "Does this description match the picture? {}",
+        "Is this true of the picture? {}",
+        "Is the description right? {}",
+        "Check this description: {}",
+    ),
 }
 
 
@@ -104,10 +130,14 @@ def _match_caption(rng: random.Random, scene: Scene, unseen: bool, right: bool) 
         way = rng.random()
         if way < 0.35:  # another colour
             fresh = rng.choice([c for c in COLORS if not any(t.kind == kind and t.color == c for t in things)])
-            things = [Thing(t.kind, fresh, t.x, t.y, t.rx, t.ry) if (t.kind, t.color) == (kind, color) else t for t in things]
+            things = [
+                Thing(t.kind, fresh, t.x, t.y, t.rx, t.ry) if (t.kind, t.color) == (kind, color) else t for t in things
+            ]
         elif way < 0.7:  # another kind
             other = rng.choice([k for k in KINDS if not any(t.kind == k for t in things)])
-            things = [Thing(other, t.color, t.x, t.y, t.rx, t.ry) if (t.kind, t.color) == (kind, color) else t for t in things]
+            things = [
+                Thing(other, t.color, t.x, t.y, t.rx, t.ry) if (t.kind, t.color) == (kind, color) else t for t in things
+            ]
         else:  # one more
             extra = next(t for t in things if (t.kind, t.color) == (kind, color))
             things.append(extra)
@@ -143,7 +173,13 @@ def _match_side(rng: random.Random, scene: Scene, unseen: bool, right: bool) -> 
 
 _COUNT: dict[Lang, tuple[str, ...]] = {
     "zh": ("图里有几{m}{n}？", "图中有多少{m}{n}？", "数一数有几{m}{n}。", "{n}一共有几{m}？"),
-    "en": ("How many {n} are there?", "How many {n} are in the picture?", "Count the {n}.", "How many {n} can you see?", "What is the number of {n}?"),
+    "en": (
+        "How many {n} are there?",
+        "How many {n} are in the picture?",
+        "Count the {n}.",
+        "How many {n} can you see?",
+        "What is the number of {n}?",
+    ),
 }
 
 
@@ -172,16 +208,28 @@ def count(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
         thought = f"{'、'.join(f'{i}{p}' for i, p in enumerate(places, 1))}，共{len(found)}{measure}。"
     else:
         thought = f"{', '.join(f'{i} {p}' for i, p in enumerate(places, 1))}: {len(found)} in all."
-    return Asked(question, str(len(found)), thought, {"kind": "number", "value": str(len(found))}, min(3, len(found) // 3 + 1))
+    return Asked(
+        question, str(len(found)), thought, {"kind": "number", "value": str(len(found))}, min(3, len(found) // 3 + 1)
+    )
 
 
 _WHERE: dict[Lang, tuple[str, ...]] = {
     "zh": ("{}在图片的什么位置？", "{}在哪里？", "{}在图中哪个方位？", "指出{}所在的区域。"),
-    "en": ("Where is the {}?", "In which part of the picture is the {}?", "Where can the {} be found?", "Name the area of the {}."),
+    "en": (
+        "Where is the {}?",
+        "In which part of the picture is the {}?",
+        "Where can the {} be found?",
+        "Name the area of the {}.",
+    ),
 }
 _POINT: dict[Lang, tuple[str, ...]] = {
     "zh": ("给出{}的坐标。", "{}的中心坐标是多少？", "用坐标指出{}。", "标出{}的中心点坐标。"),
-    "en": ("Point to the {}.", "Give the coordinates of the {}.", "What are the coordinates of the {}?", "Mark the center of the {}."),
+    "en": (
+        "Point to the {}.",
+        "Give the coordinates of the {}.",
+        "What are the coordinates of the {}?",
+        "Mark the center of the {}.",
+    ),
 }
 
 
@@ -202,7 +250,12 @@ def locate(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
         accept = [where] + ([f"{where[:-1]}边" if where.endswith("侧") else where] if lang == "zh" else [])
         question = phrase(rng, _WHERE[lang], unseen).format(name)
         return Asked(question, where, "", {"kind": "exact", "value": where, "accept": accept}, 1)
-    box = [grid(thing.x - thing.rx, 1), grid(thing.y - thing.ry, 1), grid(thing.x + thing.rx, 1), grid(thing.y + thing.ry, 1)]
+    box = [
+        grid(thing.x - thing.rx, 1),
+        grid(thing.y - thing.ry, 1),
+        grid(thing.x + thing.rx, 1),
+        grid(thing.y + thing.ry, 1),
+    ]
     question = phrase(rng, _POINT[lang], unseen).format(name)
     where = region(x, y, lang)
     thought = f"{name}在{where}。" if lang == "zh" else f"The {name} is at the {where}."
@@ -213,7 +266,12 @@ def _extreme(rng: random.Random, scene: Scene) -> Asked:
     """The leftmost or rightmost thing's coordinates."""
     left = rng.random() < 0.5
     thing = min(scene.things, key=lambda t: t.x if left else -t.x)
-    box = [grid(thing.x - thing.rx, 1), grid(thing.y - thing.ry, 1), grid(thing.x + thing.rx, 1), grid(thing.y + thing.ry, 1)]
+    box = [
+        grid(thing.x - thing.rx, 1),
+        grid(thing.y - thing.ry, 1),
+        grid(thing.x + thing.rx, 1),
+        grid(thing.y + thing.ry, 1),
+    ]
     if scene.lang == "zh":
         question = f"给出最{'左' if left else '右'}边的物体的坐标。"
         thought = f"最{'左' if left else '右'}边的是{bare(thing.kind, thing.color, 'zh')}。"

@@ -10,15 +10,20 @@ from autoglm_phone.train.world.sample import Lang, Picture, Sample, Split, Turn
 from autoglm_phone.train.world.scoring import Score, normalise, scorer
 from autoglm_phone.train.world.visual import (  # noqa: F401  (layouts register themselves)
     layouts_media,
+    layouts_orders,
+    layouts_people,
+    layouts_popups,
     layouts_shop,
     layouts_system,
     layouts_talk,
+    layouts_things,
     layouts_tools,
     layouts_unseen,
+    layouts_web,
 )
 from autoglm_phone.train.world.visual.canvas import make_canvas, pick_typeset
 from autoglm_phone.train.world.visual.content import Content
-from autoglm_phone.train.world.visual.degrade import degrade
+from autoglm_phone.train.world.visual.degrade import degrade, reframe
 from autoglm_phone.train.world.visual.layouts import LAYOUTS, Layout
 from autoglm_phone.train.world.visual.prompts import as_alternative, pick_frame, wrap
 from autoglm_phone.train.world.visual.stage import Stage
@@ -61,8 +66,13 @@ def pick_layout(rng: random.Random, unseen: bool) -> Layout:
     return rng.choices(choices, [item.weight for item in choices])[0]
 
 
-def render(rng: random.Random, split: Split, unseen: bool, lang: Lang | None = None, layout: str = "") -> Rendered:
-    """Draws one screen. layout: id of the one to draw, else any (a held-out one if `unseen`)."""
+def render(
+    rng: random.Random, split: Split, unseen: bool, lang: Lang | None = None, layout: str = "", framed: bool = False
+) -> Rendered:
+    """Draws one screen. layout: id of the one to draw, else any (a held-out one if `unseen`).
+
+    framed: a few pictures are cropped or have a border (not when its texts are asked about: some may be cut off).
+    """
     lang = lang or ("zh" if rng.random() < 0.55 else "en")
     chosen = LAYOUTS[layout] if layout else pick_layout(rng, unseen)
     width, height, scale = _size(rng, chosen)
@@ -71,7 +81,11 @@ def render(rng: random.Random, split: Split, unseen: bool, lang: Lang | None = N
     stage = Stage(canvas, theme, lang, rng, Content(rng, lang, split), split, bottom=height)
     chosen.draw(stage)
     screen = Screen(stage, unseen)
-    picture = Picture(degrade(canvas.pixels(), rng, scale), canvas.visible_glyphs())
+    pixels, glyphs = canvas.pixels(), canvas.visible_glyphs()
+    if framed and rng.random() < 0.08:
+        pixels, glyphs, window = reframe(rng, pixels, glyphs)
+        screen.show(tuple(v / canvas.scale for v in window))  # type: ignore[arg-type]
+    picture = Picture(degrade(pixels, rng, scale), glyphs)
     return Rendered(picture, lang, stage.app, chosen.id, screen.taps(), screen.specials(), screen.reads())
 
 
@@ -86,11 +100,19 @@ def _spread(rng: random.Random, tasks: list[Task], count: int) -> list[Task]:
     return list(found.values())
 
 
+def _rare_first(rng: random.Random, tasks: list[Task], count: int) -> list[Task]:
+    """Steps other than taps; those that few screens allow go first, or the common ones would crowd them out."""
+    common = {"Back": 2.0, "Home": 2.0, "Launch": 1.6, "Swipe": 1.4}
+    chosen = _spread(rng, tasks, len(tasks))
+    chosen.sort(key=lambda task: rng.random() * common.get(task.truth["action"], 0.7))
+    return chosen[:count]
+
+
 def build_screen(rng: random.Random, split: Split, unseen: bool) -> Draft:
-    shown = render(rng, split, unseen)
-    tasks = _spread(rng, shown.taps, 7) + _spread(rng, shown.actions, 3)
-    first = rng.choice(tasks[:1] + tasks[-1:] if rng.random() < 0.4 else tasks[:1])
-    others = [task for task in tasks if task is not first][:8]
+    shown = render(rng, split, unseen, framed=True)
+    taps, actions = _spread(rng, shown.taps, 6), _rare_first(rng, shown.actions, 3)
+    first = (actions if actions and (not taps or rng.random() < 0.25) else taps)[0]
+    others = [task for task in taps + actions if task is not first]
     frame = pick_frame(rng, shown.lang, unseen)
     turns = wrap(rng, shown.lang, first, shown.app, split, frame)
     alternatives = tuple(as_alternative(rng, shown.lang, task, shown.app, frame) for task in others)
@@ -99,10 +121,8 @@ def build_screen(rng: random.Random, split: Split, unseen: bool) -> Draft:
 
 
 def build_read(rng: random.Random, split: Split, unseen: bool) -> Draft:
-    for _ in range(6):
-        shown = render(rng, split, unseen)
-        if shown.reads:
-            break
+    while not (shown := render(rng, split, unseen)).reads:
+        pass  # a screen with nothing to ask, such as a bare form without status bar
     reads = _spread(rng, shown.reads, 6)
     pairs = [(Turn("user", f"<image>{t.question}"), Turn("assistant", t.answer, t.thought)) for t in reads]
     return Draft(shown.lang, 1, pairs[0], reads[0].truth, (shown.picture,), alternatives=tuple(pairs[1:]))

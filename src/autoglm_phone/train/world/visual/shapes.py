@@ -20,8 +20,15 @@ class Pen:
     """Draws into the unit box of one object. color: the object's own; dark / light: its shades for details."""
 
     def __init__(
-        self, canvas: Canvas, rng: random.Random, center: tuple[float, float], radius: float, color: Color, style: str, flip: bool
-    ):  # fmt: skip
+        self,
+        canvas: Canvas,
+        rng: random.Random,
+        center: tuple[float, float],
+        radius: float,
+        color: Color,
+        style: str,
+        flip: bool,
+    ):
         self.canvas, self.rng, self.style = canvas, rng, style
         self._x, self._y, self._r = center[0], center[1], radius
         self._flip = -1 if flip else 1
@@ -61,14 +68,21 @@ class Pen:
         self.canvas.ellipse((cx - rx * r, cy - ry * r, cx + rx * r, cy + ry * r), fill, self.outline, self.width)
         if self.style == "shaded" and min(rx, ry) > 0.3:
             self.canvas.ellipse(
-                (cx - rx * r * 0.6, cy - ry * r * 0.7, cx + rx * r * 0.1, cy - ry * r * 0.05), mix(fill, (255, 255, 255), 0.25)
+                (cx - rx * r * 0.6, cy - ry * r * 0.7, cx + rx * r * 0.1, cy - ry * r * 0.05),
+                mix(fill, (255, 255, 255), 0.25),
             )
 
     def box(self, x0: float, y0: float, x1: float, y1: float, color: Color | None = None) -> None:
         self.poly([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], color)
         if self.style == "shaded" and y1 - y0 > 0.5:
             fill = mix(color or self.color, (0, 0, 0), 0.18)
-            self.canvas.polygon([self._at(x, y) for x, y in ((x0, y1 - 0.25 * (y1 - y0)), (x1, y1 - 0.25 * (y1 - y0)), (x1, y1), (x0, y1))], fill)
+            self.canvas.polygon(
+                [
+                    self._at(x, y)
+                    for x, y in ((x0, y1 - 0.25 * (y1 - y0)), (x1, y1 - 0.25 * (y1 - y0)), (x1, y1), (x0, y1))
+                ],
+                fill,
+            )
 
     def line(self, points: Points, color: Color | None = None, width: float = 0.08) -> None:
         self.canvas.line([self._at(x, y) for x, y in points], color or self.color, max(1.0, width * self._r))
@@ -77,9 +91,12 @@ class Pen:
 def _ring(n: int, outer: float, inner: float, turn: float = -math.pi / 2) -> list[tuple[float, float]]:
     """Corners of a star with n points."""
     return [
-        ((outer if i % 2 == 0 else inner) * math.cos(turn + math.pi * i / n), (outer if i % 2 == 0 else inner) * math.sin(turn + math.pi * i / n))
+        (
+            (outer if i % 2 == 0 else inner) * math.cos(turn + math.pi * i / n),
+            (outer if i % 2 == 0 else inner) * math.sin(turn + math.pi * i / n),
+        )
         for i in range(2 * n)
-    ]  # fmt: skip
+    ]
 
 
 def _tree(p: Pen) -> None:
@@ -287,7 +304,15 @@ def _lamp(p: Pen) -> None:
 
 def _heart(p: Pen) -> None:
     turn = [2 * math.pi * i / 36 for i in range(36)]
-    p.poly([(math.sin(t) ** 3 * 0.95, -(13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)) / 17) for t in turn])
+    p.poly(
+        [
+            (
+                math.sin(t) ** 3 * 0.95,
+                -(13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)) / 17,
+            )
+            for t in turn
+        ]
+    )
 
 
 DRAW: dict[str, Callable[[Pen], None]] = {
@@ -296,8 +321,31 @@ DRAW: dict[str, Callable[[Pen], None]] = {
     "triangle": lambda p: p.poly([(0, -0.9), (0.95, 0.75), (-0.95, 0.75)]),
     "diamond": lambda p: p.poly([(0, -1), (0.68, 0), (0, 1), (-0.68, 0)]),
     "star": lambda p: p.poly(_ring(5, 1, 0.42)),
-    "heart": _heart, "tree": _tree, "house": _house, "car": _car, "bus": _bus, "boat": _boat, "plane": _plane, "cat": _cat,
-    "bird": _bird, "fish": _fish, "butterfly": _butterfly, "cup": _cup, "book": _book, "flower": _flower, "sun": _sun,
-    "moon": _moon, "cloud": _cloud, "ball": _ball, "chair": _chair, "table": _table, "umbrella": _umbrella, "balloon": _balloon,
-    "apple": _apple, "hat": _hat, "mushroom": _mushroom, "key": _key, "lamp": _lamp,
-}  # fmt: skip
+    "heart": _heart,
+    "tree": _tree,
+    "house": _house,
+    "car": _car,
+    "bus": _bus,
+    "boat": _boat,
+    "plane": _plane,
+    "cat": _cat,
+    "bird": _bird,
+    "fish": _fish,
+    "butterfly": _butterfly,
+    "cup": _cup,
+    "book": _book,
+    "flower": _flower,
+    "sun": _sun,
+    "moon": _moon,
+    "cloud": _cloud,
+    "ball": _ball,
+    "chair": _chair,
+    "table": _table,
+    "umbrella": _umbrella,
+    "balloon": _balloon,
+    "apple": _apple,
+    "hat": _hat,
+    "mushroom": _mushroom,
+    "key": _key,
+    "lamp": _lamp,
+}

@@ -67,6 +67,7 @@ class Stage:
     content: Content
     split: Split
     app: str = ""
+    clock: str = ""  # what the status bar shows
     top: float = 0.0  # first free dp below the bars
     bottom: float = 0.0  # first dp that the bottom bars cover
     scrolls: bool = False  # more is found below
@@ -75,25 +76,43 @@ class Stage:
     facts: list[Fact] = field(default_factory=list)
     specials: list[Special] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)  # every text drawn, for uniqueness
+    cut: set[str] = field(default_factory=set)  # texts that did not fit, and what is left of them
 
     def t(self, zh: str, en: str) -> str:
         return zh if self.lang == "zh" else en
 
     def write(
-        self, x: float, cy: float, text: str, size: float, color: tuple[int, ...], bold: bool = False, anchor: str = "l",
+        self,
+        x: float,
+        cy: float,
+        text: str,
+        size: float,
+        color: tuple[int, ...],
+        bold: bool = False,
+        anchor: str = "l",
         width: float = 0,
-    ) -> str:  # fmt: skip
+    ) -> str:
         """Draws a line (cut to `width` dp if given) and remembers it. Returns what is visible."""
         if width:
-            text = self.canvas.fit(text, size, width, bold)
+            shown = self.canvas.fit(text, size, width, bold)
+            if shown != text:
+                self.cut |= {text, shown}
+            text = shown
         self.canvas.text(x, cy, text, size, color, bold, anchor)
         self.labels.append(text)
         return text
 
     def touch(
-        self, box: Box, kind: Kind, label: str = "", icon: str = "", names: tuple[str, ...] = (),
-        wishes: tuple[str, ...] = (), group: str = "", state: bool | None = None,
-    ) -> Element:  # fmt: skip
+        self,
+        box: Box,
+        kind: Kind,
+        label: str = "",
+        icon: str = "",
+        names: tuple[str, ...] = (),
+        wishes: tuple[str, ...] = (),
+        group: str = "",
+        state: bool | None = None,
+    ) -> Element:
         element = Element(box, kind, label, icon, names, wishes, group, state)
         self.elements.append(element)
         return element

@@ -25,16 +25,17 @@ def action(s: Stage, name: str, questions: tuple[str, ...], thought: str, fields
 
 def finish(s: Stage, questions: tuple[str, ...], message: str, thought: str) -> None:
     """The screen shows that the task is done."""
-    truth = {"kind": "action", "action": "finish", "message": message}
+    truth: dict[str, object] = {"kind": "action", "action": "finish", "message": message}
     s.specials.append(Special(questions, f'finish(message="{message}")', thought, truth))
 
 
 def type_text(s: Stage, what: str, text: str) -> None:
     """A field is focused and the keyboard is open: type. what: the field's purpose."""
     questions = (
-        (f"输入“{text}”", f"在{what}里输入“{text}”", f"输入{text}") if s.lang == "zh"
-        else (f'type "{text}"', f'enter "{text}" in the {what}', f'type {text}')
-    )  # fmt: skip
+        (f"输入“{text}”", f"在{what}里输入“{text}”", f"输入{text}")
+        if s.lang == "zh"
+        else (f'type "{text}"', f'enter "{text}" in the {what}', f"type {text}")
+    )
     thought = s.t("输入框已获得焦点，直接输入。", "The field is focused, so type the text.")
     action(s, "Type", questions, thought, f', text="{text}"', text=text)
 
@@ -49,35 +50,61 @@ def common(s: Stage, is_home: bool = False) -> None:
     rng = s.rng
     if not is_home:
         action(
-            s, "Back",
-            tuple(s.t("返回上一页|返回|退出当前页面|回到上一个页面", "go back|return to the previous page|leave this page|go back one page").split("|")),
+            s,
+            "Back",
+            tuple(
+                s.t(
+                    "返回上一页|返回|退出当前页面|回到上一个页面",
+                    "go back|return to the previous page|leave this page|go back one page",
+                ).split("|")
+            ),
             s.t("要返回上一页，用返回键。", "Go back to the previous page."),
-        )  # fmt: skip
+        )
         action(
-            s, "Home",
-            tuple(s.t("回到桌面|返回主屏幕|回到手机桌面|退到桌面", "go to the home screen|return to the home screen|go home|leave to the home screen").split("|")),
+            s,
+            "Home",
+            tuple(
+                s.t(
+                    "回到桌面|返回主屏幕|回到手机桌面|退到桌面",
+                    "go to the home screen|return to the home screen|go home|leave to the home screen",
+                ).split("|")
+            ),
             s.t("要回到桌面，用主屏幕键。", "Go to the home screen."),
-        )  # fmt: skip
+        )
     for _ in range(2):
         app = s.content.app()
         if any(app in label for label in s.labels) or app == s.app:
             continue
         thought = s.t(f"屏幕上没有{app}，直接启动它。", f"{app} is not on this screen, so launch it.")
-        questions = tuple(s.t(f"打开{app}|启动{app}|切换到{app}", f"open {app}|launch {app}|start {app}|switch to {app}").split("|"))
+        questions = tuple(
+            s.t(f"打开{app}|启动{app}|切换到{app}", f"open {app}|launch {app}|start {app}|switch to {app}").split("|")
+        )
         action(s, "Launch", questions, thought, f', app="{app}"', app=app)
         if rng.random() < 0.6:
             break
     if s.scrolls:
         swipe(
-            s, "up",
-            tuple(s.t("向下滚动|往下翻|看看下面的内容|向下滑动页面", "scroll down|show more below|look further down|see the rest of the page").split("|")),
+            s,
+            "up",
+            tuple(
+                s.t(
+                    "向下滚动|往下翻|看看下面的内容|向下滑动页面",
+                    "scroll down|show more below|look further down|see the rest of the page",
+                ).split("|")
+            ),
             s.t("要看下面的内容，手指向上滑。", "To see more below, swipe up."),
-        )  # fmt: skip
+        )
         swipe(
-            s, "down",
-            tuple(s.t("向上滚动|回到上面|往上翻|向上滑动页面", "scroll up|go back up|look further up|scroll to the part above").split("|")),
+            s,
+            "down",
+            tuple(
+                s.t(
+                    "向上滚动|回到上面|往上翻|向上滑动页面",
+                    "scroll up|go back up|look further up|scroll to the part above",
+                ).split("|")
+            ),
             s.t("要看上面的内容，手指向下滑。", "To see what is above, swipe down."),
-        )  # fmt: skip
+        )
 
 
 def missing_item(s: Stage, name: str, kind: str) -> None:
@@ -85,7 +112,15 @@ def missing_item(s: Stage, name: str, kind: str) -> None:
     if any(name in label for label in s.labels):
         return
     thought = s.t(f"屏幕上没有“{name}”，向上滑继续找。", f'"{name}" is not visible, so swipe up to look further.')
-    swipe(s, "up", (s.t(f"在{kind}里找到“{name}”", f'find "{name}" in the {kind}'), s.t(f"点击列表里的“{name}”", f'tap "{name}" in the list')), thought)
+    swipe(
+        s,
+        "up",
+        (
+            s.t(f"在{kind}里找到“{name}”", f'find "{name}" in the {kind}'),
+            s.t(f"点击列表里的“{name}”", f'tap "{name}" in the list'),
+        ),
+        thought,
+    )
 
 
 LOADING = {

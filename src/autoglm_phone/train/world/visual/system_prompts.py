@@ -1,5 +1,7 @@
 """System prompts of phone agents in our own words, from one sentence to a page of rules."""
 
+# ruff: noqa: E501  (a prompt is easier to read one action or rule per line)
+
 from __future__ import annotations
 
 import random
@@ -119,10 +121,19 @@ def system_prompt(rng: random.Random, lang: Lang, unseen: bool) -> str:
     actions = list(_ACTIONS[lang])
     if rng.random() < 0.5:
         actions = actions[:7] + actions[-1:]
-    text = head + rng.choice(_FORMATS[lang]) + ("\n操作指令：\n" if lang == "zh" else "\nThe actions are:\n") + "\n".join(actions)
+    text = (
+        head
+        + rng.choice(_FORMATS[lang])
+        + ("\n操作指令：\n" if lang == "zh" else "\nThe actions are:\n")
+        + "\n".join(actions)
+    )
     if kind < 0.85:
         return text
     rules = list(_RULES[lang])
     rng.shuffle(rules)
     rules = rules[: rng.randint(6, len(rules))]
-    return text + ("\n必须遵循的规则：\n" if lang == "zh" else "\nRules:\n") + "\n".join(f"{i}. {rule}" for i, rule in enumerate(rules, 1))
+    return (
+        text
+        + ("\n必须遵循的规则：\n" if lang == "zh" else "\nRules:\n")
+        + "\n".join(f"{i}. {rule}" for i, rule in enumerate(rules, 1))
+    )

@@ -27,9 +27,41 @@ class Task:
 
 
 _TAP = {
-    "zh": ("点击{}", "点一下{}", "点{}", "按一下{}", "请点击{}", "帮我点{}", "选择{}", "请点{}", "轻触{}", "找到{}并点击"),
-    "en": ("Tap {}", "Click {}", "Tap on {}", "Press {}", "Please tap {}", "Select {}", "Touch {}", "Hit {}", "Click on {}", "Find {} and tap it"),
-}  # fmt: skip
+    "zh": (
+        "点击{}",
+        "点一下{}",
+        "点{}",
+        "按一下{}",
+        "请点击{}",
+        "帮我点{}",
+        "选择{}",
+        "请点{}",
+        "轻触{}",
+        "找到{}并点击",
+    ),
+    "en": (
+        "Tap {}",
+        "Click {}",
+        "Tap on {}",
+        "Press {}",
+        "Please tap {}",
+        "Select {}",
+        "Touch {}",
+        "Hit {}",
+        "Click on {}",
+        "Find {} and tap it",
+    ),
+}
+_OTHER_TOUCHES: dict[str, dict[str, tuple[str, ...]]] = {
+    "Long Press": {
+        "zh": ("长按{}", "按住{}不放", "请长按{}", "在{}上长按"),
+        "en": ("Long press {}", "Press and hold {}", "Hold {}", "Keep pressing {}"),
+    },
+    "Double Tap": {
+        "zh": ("双击{}", "连点两下{}", "请双击{}", "快速点两次{}"),
+        "en": ("Double tap {}", "Tap {} twice", "Double click {}", "Quickly tap {} two times"),
+    },
+}
 _QUOTED = {"zh": ("“{}”", "“{}”", "{}", "{}", "「{}」"), "en": ('"{}"', "{}", "{}", "'{}'")}
 _WISH = {
     "zh": ("{}", "{}", "{}", "我想{}", "帮我{}", "请{}", "我要{}"),
@@ -40,8 +72,12 @@ _ORDINALS = {
     "en": ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"),
 }
 _UNITS = {
-    "row": ("项", "item"), "card": ("个卡片", "card"), "app": ("个应用", "app"), "tab": ("个标签", "tab"), "button": ("个按钮", "button"),
-}  # fmt: skip
+    "row": ("项", "item"),
+    "card": ("个卡片", "card"),
+    "app": ("个应用", "app"),
+    "tab": ("个标签", "tab"),
+    "button": ("个按钮", "button"),
+}
 
 
 def phrase(rng: random.Random, options: tuple[str, ...], unseen: bool) -> str:
@@ -62,15 +98,30 @@ class Screen:
 
     def __init__(self, stage: Stage, unseen: bool):
         self.stage, self.unseen, self.lang, self.rng = stage, unseen, stage.lang, stage.rng
+        # What the final picture shows of the canvas: (left, top, width, height) in dp; may reach beyond it.
+        self.window = (0.0, 0.0, stage.canvas.width, stage.canvas.height)
         self._seen = Counter(stage.labels)
         self._icons = Counter(e.icon for e in stage.elements if e.kind == "icon")
 
     def box(self, element: Element) -> Box:
-        w, h = self.stage.canvas.width, self.stage.canvas.height
+        left, top, w, h = self.window
         x0, y0, x1, y1 = element.box
-        return grid(x0, w), grid(y0, h), grid(x1, w), grid(y1, h)
+        return grid(x0 - left, w), grid(y0 - top, h), grid(x1 - left, w), grid(y1 - top, h)
 
-    def _tap(self, element: Element, question: str, what: str, difficulty: int) -> Task:
+    def show(self, window: Box) -> None:
+        """Sets the window and forgets elements that it cuts."""
+        self.window = left, top, w, h = window
+        kept = [
+            e
+            for e in self.stage.elements
+            if e.box[0] >= left - 1 and e.box[1] >= top - 1 and e.box[2] <= left + w + 1 and e.box[3] <= top + h + 1
+        ]
+        if len(kept) < len(self.stage.elements):
+            for e in kept:
+                e.group = ""  # "the first item" may be cut off
+        self.stage.elements = kept
+
+    def _tap(self, element: Element, question: str, what: str, difficulty: int, action: str = "Tap") -> Task:
         box = self.box(element)
         x, y = round((box[0] + box[2]) / 2), round((box[1] + box[3]) / 2)
         where = region(x, y, self.lang)
@@ -78,7 +129,10 @@ class Screen:
             thought = f"目标是{what}，在屏幕{where}。"
         else:
             thought = f"The target is {what}, at the {where} of the screen."
-        return Task(question, tap(x, y), thought, {"kind": "tap", "box": list(box)}, difficulty, "tap")
+        truth: dict[str, Any] = {"kind": "tap", "box": list(box)}
+        if action != "Tap":
+            truth["action"] = action
+        return Task(question, tap(x, y, action), thought, truth, difficulty, "tap")
 
     def _verb(self, what: str) -> str:
         return phrase(self.rng, _TAP[self.lang], self.unseen).format(what)
@@ -98,6 +152,10 @@ class Screen:
                 shown = self.rng.choice(_QUOTED[self.lang]).format(e.label)
                 quoted = f"“{e.label}”" if self.lang == "zh" else f'"{e.label}"'
                 tasks.append(self._tap(e, self._verb(shown), quoted, 0 if e.kind != "row" else 1))
+                if e.kind in {"app", "card", "row"} and self.rng.random() < 0.06:
+                    name = self.rng.choice(tuple(_OTHER_TOUCHES))
+                    question = phrase(self.rng, _OTHER_TOUCHES[name][self.lang], self.unseen).format(shown)
+                    tasks.append(self._tap(e, question, quoted, 1, name))
             if e.kind == "icon" and self._icons[e.icon] == 1:
                 name = ICONS[e.icon].names[self.lang]
                 what = f"{name}图标" if self.lang == "zh" else f"the {name} icon"
@@ -130,14 +188,24 @@ class Screen:
                 place = "底部" if group == "bottom" else "顶部" if group == "top" else "列表" if e.kind == "row" else ""
                 what = f"{place}{_ORDINALS['zh'][i]}{unit[0]}"
             else:
-                place = " at the bottom" if group == "bottom" else " at the top" if group == "top" else " in the list" if e.kind == "row" else ""
+                place = (
+                    " at the bottom"
+                    if group == "bottom"
+                    else " at the top"
+                    if group == "top"
+                    else " in the list"
+                    if e.kind == "row"
+                    else ""
+                )
                 what = f"the {_ORDINALS['en'][i]} {unit[1]}{place}"
             tasks.append(self._tap(e, self._verb(what), what, 2))
         last = members[-1]
         if not (self.stage.scrolls or self.stage.trimmed) and len(members) > 2:
             what = f"最后一{unit[0]}" if self.lang == "zh" else f"the last {unit[1]}"
             if group in {"bottom", "top"}:
-                what = ("底部" if group == "bottom" else "顶部") + what if self.lang == "zh" else f"{what} at the {group}"
+                what = (
+                    ("底部" if group == "bottom" else "顶部") + what if self.lang == "zh" else f"{what} at the {group}"
+                )
             tasks.append(self._tap(last, self._verb(what), what, 2))
         return tasks
 
@@ -151,6 +219,8 @@ class Screen:
     def reads(self) -> list[Task]:
         found = []
         for fact in self.stage.facts:
+            if any(text in fact.answer for text in self.stage.cut):
+                continue  # can't be read off this screen
             question = phrase(self.rng, (*fact.questions, fact.questions[-1]), self.unseen)
             truth = {"kind": "screen_text", "value": fact.answer, "accept": [fact.answer, *fact.accept]}
             found.append(Task(question, fact.answer, "", truth, 1, "read"))

@@ -46,7 +46,16 @@ def _random_text(r: random.Random, lang: Lang, length: int) -> str:
 def line_text(rng: random.Random, content: Content, split: Split, length: int) -> str:
     """A line of about `length` characters that belongs to this split: composed words, or any characters at all."""
     if rng.random() < 0.5:
-        makers = (content.chat, content.topic, content.good, content.song, content.road, content.file, content.person, content.phone)
+        makers = (
+            content.chat,
+            content.topic,
+            content.good,
+            content.song,
+            content.road,
+            content.file,
+            content.person,
+            content.phone,
+        )
         return rng.choice(makers)()
     return compose(rng, f"visual.ocr.{content.lang}", lambda r: _random_text(r, content.lang, length), split)
 
@@ -57,7 +66,9 @@ def _colors(rng: random.Random) -> tuple[Color, Color]:
     if tone < 0.5:
         return (255, 255, 255), rng.choice(((0, 0, 0), (40, 40, 44), (90, 90, 96), (30, 60, 140), (160, 30, 30)))
     if tone < 0.7:
-        return rng.choice(((16, 16, 18), (30, 32, 40), (0, 0, 0))), rng.choice(((240, 240, 240), (170, 170, 176), (250, 220, 120)))
+        return rng.choice(((16, 16, 18), (30, 32, 40), (0, 0, 0))), rng.choice(
+            ((240, 240, 240), (170, 170, 176), (250, 220, 120))
+        )
     if tone < 0.85:
         return mix(rng.choice(BRIGHT), (255, 255, 255), 0.85), (30, 30, 34)
     return mix(rng.choice(BRIGHT), (0, 0, 0), 0.35), (255, 255, 255)
@@ -65,7 +76,13 @@ def _colors(rng: random.Random) -> tuple[Color, Color]:
 
 _ALL: dict[Lang, tuple[str, ...]] = {
     "zh": ("读出图中的文字。", "图里写了什么？", "识别图片中的文字。", "把图上的字写出来。", "图片上的文字是什么？"),
-    "en": ("Read the text.", "What does the picture say?", "Write down the text in the image.", "Transcribe the picture.", "What is written here?"),
+    "en": (
+        "Read the text.",
+        "What does the picture say?",
+        "Write down the text in the image.",
+        "Transcribe the picture.",
+        "What is written here?",
+    ),
 }
 _LINE: dict[Lang, tuple[str, ...]] = {
     "zh": ("第{}行写的是什么？", "读出第{}行。", "第{}行的文字是什么？", "图中第{}行是什么字？"),
@@ -78,7 +95,14 @@ def build_ocr(rng: random.Random, split: Split, unseen: bool) -> Draft:
     width, height = rng.choice(((320, 160), (352, 240), (400, 300), (352, 400), (480, 240), (256, 128)))
     content = Content(rng, lang, split)
     background, ink = _colors(rng)
-    canvas = make_canvas(rng, width, height, rng.choice((1.0, 1.0, 1.0, 1.5, 2.0)), background, pick_typeset(rng, lang, unseen, screens_only=False))
+    canvas = make_canvas(
+        rng,
+        width,
+        height,
+        rng.choice((1.0, 1.0, 1.0, 1.5, 2.0)),
+        background,
+        pick_typeset(rng, lang, unseen, screens_only=False),
+    )
     if rng.random() < 0.2:
         canvas.gradient((0, 0, width, height), background, mix(background, ink, 0.15), rng.random() < 0.5)
     y, lines = rng.uniform(6, 16), []
@@ -89,7 +113,9 @@ def build_ocr(rng: random.Random, split: Split, unseen: bool) -> Draft:
         if rng.random() < 0.5:
             canvas.typeset = pick_typeset(rng, lang, unseen, screens_only=False)
         room = width - 20
-        text = line_text(rng, content, split, rng.randint(3, max(4, int(room / size * (1 if lang == "zh" else 1.7)) - 2)))
+        text = line_text(
+            rng, content, split, rng.randint(3, max(4, int(room / size * (1 if lang == "zh" else 1.7)) - 2))
+        )
         bold = rng.random() < 0.25
         while canvas.measure(text, size, bold) > room and len(text) > 1:
             text = text[:-1].rstrip()
@@ -113,7 +139,9 @@ def _ocr(sample: Sample, answer: str, reasoning: str) -> Score:
     """truth: text. value: 1 − character error rate (spaces ignored); correct: no error."""
     reference = "".join(sample.truth["text"].split())
     edits = edit_distance(reference, "".join(answer.split()))
-    return Score(edits == 0, max(0.0, 1 - edits / max(1, len(reference))), {"char_edits": edits, "chars": len(reference)})
+    return Score(
+        edits == 0, max(0.0, 1 - edits / max(1, len(reference))), {"char_edits": edits, "chars": len(reference)}
+    )
 
 
 BUILDERS: dict[str, Builder] = {"ocr": build_ocr}

@@ -21,7 +21,9 @@ def _photo(seed: int) -> np.ndarray:
     r = np.random.default_rng(seed)
     corners = r.integers(30, 240, (2, 2, 3)).astype(np.float32)
     y, x = np.mgrid[0:1:48j, 0:1:48j].astype(np.float32)[..., None]
-    picture = (corners[0, 0] * (1 - x) + corners[0, 1] * x) * (1 - y) + (corners[1, 0] * (1 - x) + corners[1, 1] * x) * y
+    picture = (corners[0, 0] * (1 - x) + corners[0, 1] * x) * (1 - y) + (
+        corners[1, 0] * (1 - x) + corners[1, 1] * x
+    ) * y
     for _ in range(int(r.integers(1, 5))):
         cx, cy, radius = r.uniform(0, 1), r.uniform(0, 1), r.uniform(0.08, 0.4)
         inside = np.clip((radius - np.hypot(x - cx, y - cy)) * 20, 0, 1)
@@ -77,17 +79,20 @@ def status_bar(s: Stage, over: Color | None = None) -> None:
         box = c.text(x, cy, f"{level}%", 11, ink, anchor="r")
         s.fact(
             ("电量还剩多少？", "现在电池电量是多少？"),
-            ("What is the battery level?", "How much battery is left?"), f"{level}%",
-        )  # fmt: skip
+            ("What is the battery level?", "How much battery is left?"),
+            f"{level}%",
+        )
         x = box[0] - 6
     for name in rng.sample(["wifi", "signal", "bluetooth", "alarm", "mute"], rng.randint(1, 4)):
         c.icon((x - 6, cy), name, 12, ink)
         x -= 17
-    s.fact(
-        ("状态栏显示几点？", "现在是几点？"),
-        ("What time does the status bar show?", "What time is it on this phone?"),
-        clock,
-    )
+    s.clock = clock
+    if rng.random() < 0.5:  # every screen has a clock: it shall not be the usual question
+        s.fact(
+            ("状态栏显示几点？", "现在是几点？"),
+            ("What time does the status bar show?", "What time is it on this phone?"),
+            clock,
+        )
     s.top = h
 
 
@@ -145,7 +150,8 @@ def title_bar(s: Stage, title: str, icons: tuple[str, ...] = (), back: bool = Tr
         icon_button(s, (right, cy), name, 22, th.on_bar)
         right -= 44
     size = s.rng.choice((17, 18, 20))
-    if th.style == "ios" or s.rng.random() < 0.25:
+    centred = (th.style == "ios" or s.rng.random() < 0.25) and c.measure(title, size, True) < 2 * (right - c.width / 2)
+    if centred:
         s.write(c.width / 2, cy, title, size, th.on_bar, True, "m", min(c.width - 2 * x - 8, 2 * (right - c.width / 2)))
     else:
         s.write(x, cy, title, size, th.on_bar, s.rng.random() < 0.6, width=right - x + 10)
@@ -175,9 +181,7 @@ def bottom_tabs(s: Stage, items: list[tuple[str, str]], chosen: int = 0) -> None
         c.icon((x, y0 + 20), icon, 23, color)
         s.write(x, y0 + 42, caption, 11, color, anchor="m")
         s.touch((w * i, y0, w * (i + 1), s.bottom), "tab", caption, icon, group="bottom")
-    s.fact(
-        ("底部第一个标签叫什么？",), ("What is the first tab at the bottom called?",), items[0][1]
-    )
+    s.fact(("底部第一个标签叫什么？",), ("What is the first tab at the bottom called?",), items[0][1])
     s.bottom = y0
 
 
@@ -197,7 +201,13 @@ def top_tabs(s: Stage, captions: list[str], chosen: int = 0) -> None:
     s.top += h
 
 
-def switch(s: Stage, center: tuple[float, float], on: bool, owner: str, wishes: tuple[tuple[str, ...], tuple[str, ...]] | None = None) -> None:
+def switch(
+    s: Stage,
+    center: tuple[float, float],
+    on: bool,
+    owner: str,
+    wishes: tuple[tuple[str, ...], tuple[str, ...]] | None = None,
+) -> None:
     """On / off switch; `owner` is the text beside it. wishes: goals when it is off, and when it is on."""
     c, th = s.canvas, s.theme
     x, y = center
@@ -218,22 +228,30 @@ def switch(s: Stage, center: tuple[float, float], on: bool, owner: str, wishes: 
             (s.t(f"关闭{owner}", f"Turn off {owner}"), s.t(f"关掉{owner}", f"Switch {owner} off")),
         )
     names = (
-        (f"“{owner}”旁边的开关", f"“{owner}”右边的开关") if s.lang == "zh"
+        (f"“{owner}”旁边的开关", f"“{owner}”右边的开关")
+        if s.lang == "zh"
         else (f"the switch next to {owner}", f"the toggle of {owner}")
-    )  # fmt: skip
+    )
     touch = (box[0] - 8, y - 20, box[2] + 8, y + 20)
     s.touch(touch, "switch", names=names, wishes=wishes[1] if on else wishes[0], state=on).label = ""
     done = wishes[0] if on else wishes[1]
     say = s.t(f"{owner}已经{'打开' if on else '关闭'}。", f"{owner} is already {'on' if on else 'off'}.")
-    finish(s, done, say, s.t(f"{owner}已经是{'开' if on else '关'}的。", f"{owner} is {'on' if on else 'off'} already."))
+    finish(
+        s, done, say, s.t(f"{owner}已经是{'开' if on else '关'}的。", f"{owner} is {'on' if on else 'off'} already.")
+    )
     state = s.t("开着", "on") if on else s.t("关着", "off")
     s.fact((f"{owner}是开着还是关着？", f"{owner}打开了吗？"), (f"Is {owner} on or off?", f"Is {owner} on?"), state)
 
 
 def button(
-    s: Stage, box: Box, caption: str, primary: bool = True, wishes: tuple[str, ...] = (), size: float = 15,
+    s: Stage,
+    box: Box,
+    caption: str,
+    primary: bool = True,
+    wishes: tuple[str, ...] = (),
+    size: float = 15,
     color: Color | None = None,
-) -> None:  # fmt: skip
+) -> None:
     c, th = s.canvas, s.theme
     height = box[3] - box[1]
     radius = {"material": th.radius, "ios": 10.0, "miui": height / 2, "flat": th.radius}[th.style]
@@ -281,13 +299,21 @@ def keyboard(s: Stage) -> None:
             c.text((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, char.upper() if upper else char, 18, ink, anchor="m")
             cap = char.upper()
             if s.rng.random() < 0.12:  # a few of them: letters shall not crowd out other targets
-                s.touch(box, "key", names=(f"键盘上的字母{cap}",) if s.lang == "zh" else (f"the letter {cap} on the keyboard",))
+                s.touch(
+                    box,
+                    "key",
+                    names=(f"键盘上的字母{cap}",) if s.lang == "zh" else (f"the letter {cap} on the keyboard",),
+                )
             x += w
     y = y0 + 2.5 * step + 3
     icon_button(s, (c.width - w * 0.75, y), "backspace", 20, ink)
     y = y0 + 3.5 * step + 4
     c.rect((w * 2.6, y - step / 2 + 3, w * 7.4, y + step / 2 - 3), key, 5)
-    s.touch((w * 2.6, y - step / 2 + 3, w * 7.4, y + step / 2 - 3), "key", names=("空格键",) if s.lang == "zh" else ("the space bar",))
+    s.touch(
+        (w * 2.6, y - step / 2 + 3, w * 7.4, y + step / 2 - 3),
+        "key",
+        names=("空格键",) if s.lang == "zh" else ("the space bar",),
+    )
     action = s.rng.choice((s.t("搜索", "Search"), s.t("发送", "Send"), s.t("完成", "Done"), s.t("前往", "Go")))
     box = (w * 7.6, y - step / 2 + 3, c.width - 4, y + step / 2 - 3)
     c.rect(box, th.accent, 5)
@@ -295,9 +321,27 @@ def keyboard(s: Stage) -> None:
     s.touch(box, "button", action)
     c.rect((4, y - step / 2 + 3, w * 2.4, y + step / 2 - 3), mix(key, base, 0.5), 5)
     c.text(w * 1.2, y, "123", 14, ink, anchor="m")
-    s.touch((4, y - step / 2 + 3, w * 2.4, y + step / 2 - 3), "key", names=("数字切换键“123”",) if s.lang == "zh" else ("the 123 key",))
+    s.touch(
+        (4, y - step / 2 + 3, w * 2.4, y + step / 2 - 3),
+        "key",
+        names=("数字切换键“123”",) if s.lang == "zh" else ("the 123 key",),
+    )
     c.mark("widget:keyboard", (0, y0, c.width, s.bottom))
     s.bottom = y0
+
+
+def fab(s: Stage, icon: str, wish: str) -> None:
+    """Round button that floats at the lower right."""
+    x, y = s.canvas.width - 44, s.bottom - 44
+    s.cover((x - 28, y - 28, x + 28, y + 28))
+    s.canvas.rect(
+        (x - 28, y - 28, x + 28, y + 28),
+        s.theme.accent,
+        28 if s.theme.style != "material" or s.rng.random() < 0.5 else 16,
+    )
+    icon_button(
+        s, (x, y), icon, 26, WHITE, wishes=(wish,), names=(s.t("右下角的悬浮按钮", "the floating button"),)
+    ).box = (x - 28, y - 28, x + 28, y + 28)
 
 
 def divider(s: Stage, y: float, inset: float = 0) -> None:

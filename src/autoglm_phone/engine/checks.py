@@ -1,0 +1,65 @@
+"""What a request must satisfy before it may enter the engine. The front end checks too and explains better; this is
+the last line: nothing below these bounds can make the engine allocate without limit or divide by zero."""
+
+from __future__ import annotations
+
+import math
+
+from autoglm_phone.engine.request import EngineRequest, SamplingParams
+from autoglm_phone.errors import ContextLengthError, InvalidRequestError
+
+MAX_LOGPROBS = 100  # alternatives a token; the API's bound is 20
+
+# field: (least, most); both included
+_RANGES = {
+    "max_tokens": (0, math.inf),
+    "min_tokens": (0, math.inf),
+    "temperature": (0, 1000),
+    "top_k": (-1, math.inf),
+    "min_p": (0, 1),
+    "frequency_penalty": (-1000, 1000),
+    "presence_penalty": (-1000, 1000),
+    "logprobs": (0, MAX_LOGPROBS),
+    "prompt_logprobs": (0, MAX_LOGPROBS),
+}
+
+
+def check_prompt(request: EngineRequest, vocab_size: int, max_model_len: int) -> None:
+    """Raises ContextLengthError or InvalidRequestError if the prompt or its media can't be run."""
+    length = len(request.prompt_ids)
+    if length == 0:
+        raise InvalidRequestError("the prompt is empty; send at least one token", param="prompt")
+    if length > max_model_len or (length == max_model_len and request.sampling.max_tokens > 0):
+        raise ContextLengthError(
+            f"the prompt has {length} tokens and the context window {max_model_len}, output included; shorten the "
+            "prompt (pictures count with their tokens)"
+        )
+    if min(request.prompt_ids) < 0 or max(request.prompt_ids) >= vocab_size:
+        raise InvalidRequestError(f"prompt token ids must lie in [0, {vocab_size})", param="prompt")
+    end = 0
+    for item in request.media:
+        if item.position < end or item.length < 1 or item.position + item.length > length:
+            raise InvalidRequestError("media must be in prompt order, inside the prompt and not overlap")
+        end = item.position + item.length
+
+
+def check_sampling(sampling: SamplingParams, vocab_size: int) -> None:
+    """Raises InvalidRequestError for a number out of its range (NaN is) or a token id outside the vocabulary."""
+    for name, (least, most) in _RANGES.items():
+        value = getattr(sampling, name)
+        if value is not None and not least <= value <= most:
+            raise InvalidRequestError(f"{name} is {value}; it must lie between {least} and {most}", param=name)
+    if not 0 < sampling.top_p <= 1:
+        raise InvalidRequestError(f"top_p is {sampling.top_p}; it must lie in (0, 1]", param="top_p")
+    if not 0 < sampling.repetition_penalty <= 1000:
+        raise InvalidRequestError(
+            f"repetition_penalty is {sampling.repetition_penalty}; it must lie in (0, 1000]", param="repetition_penalty"
+        )
+    if any(math.isnan(bias) for bias in sampling.logit_bias.values()):
+        raise InvalidRequestError("logit_bias must hold numbers", param="logit_bias")
+    ids = {"logit_bias": sampling.logit_bias, "stop_token_ids": sampling.stop_token_ids}
+    if sampling.thinking is not None:
+        ids["thinking"] = sampling.thinking.end_ids
+    for name, tokens in ids.items():
+        if any(not 0 <= token < vocab_size for token in tokens):
+            raise InvalidRequestError(f"{name} holds a token id outside [0, {vocab_size})", param=name)

@@ -1,0 +1,248 @@
+"""The whole server with the real engine: a tiny random checkpoint always, the bundled model when it is there."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from PIL import Image
+
+from autoglm_phone.api.app import create_app
+from autoglm_phone.api.config import ServeConfig
+from autoglm_phone.api.serve import load
+from autoglm_phone.errors import CheckpointError
+from autoglm_phone.models.registry import locate
+from conftest import Running, run_server
+from test_api_agent import agent_messages, screenshot
+from test_api_streams import leave, wait_until
+
+MODEL = "autoglm-phone-9b"
+
+
+def bundled() -> list[str]:
+    try:
+        return ["mini"] if any(locate("mini").glob("*.safetensors")) else []
+    except CheckpointError:
+        return []
+
+
+@pytest.fixture(scope="module", params=["tiny", *bundled()])
+def api(request: pytest.FixtureRequest, tiny_model: Path) -> Iterator[Running]:
+    model = str(tiny_model) if request.param == "tiny" else request.param
+    config = ServeConfig(model=model, served_model_names=(MODEL,), max_num_seqs=8)
+    app = create_app(config, load)
+    url, server, thread = run_server(app)
+    state = app.state.server
+    assert wait_until(lambda: state.service is not None or state.failed, 60)
+    assert not state.failed
+    yield Running(url, app, None, state.service, server)
+    server.should_exit = True
+    thread.join(20)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(api: Running) -> Iterator[None]:
+    """After each test no request runs and no page is held."""
+    yield
+    engine = api.service.engine
+    assert wait_until(lambda: api.service.pending == 0 and engine.stats().running == engine.stats().waiting == 0)
+    engine.engine.pool.check()
+    assert wait_until(lambda: engine.stats().kv_usage == 0.0), engine.stats().kv_usage
+
+
+def create(api: Running, text: str = "hi", **options: Any) -> Any:
+    options = {"max_tokens": 16, "temperature": 0.0, **options}
+    messages = options.pop("messages", [{"role": "user", "content": text}])
+    return api.openai().chat.completions.create(model=MODEL, messages=messages, **options)
+
+
+def test_langchain_script(api: Running) -> None:
+    from langchain_openai import ChatOpenAI
+
+    llm = ChatOpenAI(
+        model="autoglm-phone-9b",
+        temperature=0.5,
+        base_url=f"{api.url}/v1",
+        api_key="EMPTY",
+        extra_body={"enable_thinking": True, "return_reasoning": True},
+        streaming=True,
+        max_tokens=200,
+    )
+    assert isinstance(llm.invoke("你是谁?").content, str)
+
+
+def test_stream_and_whole_answer_agree(api: Running) -> None:
+    whole = create(api, extra_body={"return_reasoning": True})
+    content, reasoning, usage = "", "", None
+    for chunk in create(
+        api, stream=True, stream_options={"include_usage": True}, extra_body={"return_reasoning": True}
+    ):
+        usage = chunk.usage or usage
+        for choice in chunk.choices:
+            content += choice.delta.content or ""
+            reasoning += getattr(choice.delta, "reasoning_content", None) or ""
+    message = whole.choices[0].message
+    assert (content, reasoning) == (message.content, getattr(message, "reasoning_content", None) or "")
+    assert usage is not None
+    assert usage.completion_tokens == whole.usage.completion_tokens
+
+
+def test_seeds(api: Running) -> None:
+    draw = lambda seed: create(api, temperature=1.0, seed=seed, n=2).model_dump()["choices"]  # noqa: E731
+    assert draw(1) == draw(1)
+
+
+def test_agent_request(api: Running) -> None:
+    answer = create(api, messages=agent_messages(), top_p=0.85, frequency_penalty=0.2)
+    assert answer.usage.prompt_tokens > 10
+
+
+def test_pictures_change_the_prompt_and_equal_ones_share_the_cache(api: Running) -> None:
+    part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{screenshot((300, 500))}"}}
+    messages = [{"role": "user", "content": [part, {"type": "text", "text": "what is there? " * 10}]}]
+    first, second = create(api, messages=messages), create(api, messages=messages)
+    assert first.choices[0].message.content == second.choices[0].message.content
+    assert second.usage.prompt_tokens_details.cached_tokens > 0
+
+
+def test_sound(api: Running) -> None:
+    out = io.BytesIO()
+    soundfile.write(out, np.random.default_rng(0).normal(0, 0.1, 16_000), 16_000, format="WAV")
+    part = {"type": "input_audio", "input_audio": {"data": base64.b64encode(out.getvalue()).decode(), "format": "wav"}}
+    assert create(api, messages=[{"role": "user", "content": [part]}]).choices
+    files = {"file": ("a.wav", out.getvalue())}
+    answer = httpx.post(f"{api.url}/v1/audio/transcriptions", files=files, timeout=60)
+    assert answer.status_code == 200
+    assert isinstance(answer.json()["text"], str)
+
+
+def test_json_schema(api: Running) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"kind": {"enum": ["cat", "dog"]}, "count": {"type": "integer", "minimum": 0, "maximum": 99}},
+        "required": ["kind", "count"],
+        "additionalProperties": False,
+    }
+    answer = create(
+        api,
+        response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": schema}},
+        max_tokens=120,
+        extra_body={"max_thinking_tokens": 20},
+    )
+    assert set(json.loads(answer.choices[0].message.content)) == {"kind", "count"}
+
+
+def test_forced_tool_call(api: Running) -> None:
+    parameters = {
+        "type": "object",
+        "properties": {"x": {"type": "integer", "maximum": 999, "minimum": 0}},
+        "required": ["x"],
+        "additionalProperties": False,
+    }
+    tools = [{"type": "function", "function": {"name": "tap", "parameters": parameters}}]
+    answer = create(api, tools=tools, tool_choice="required", max_tokens=120, extra_body={"enable_thinking": False})
+    assert answer.choices[0].finish_reason == "tool_calls"
+    assert set(json.loads(answer.choices[0].message.tool_calls[0].function.arguments)) == {"x"}
+
+
+def test_thinking_budget(api: Running) -> None:
+    answer = create(api, max_tokens=40, extra_body={"max_thinking_tokens": 5, "return_reasoning": True})
+    assert answer.usage.completion_tokens_details.reasoning_tokens <= 7
+
+
+def test_completions_with_echo_and_logprobs(api: Running) -> None:
+    made = api.openai().completions.create(
+        model=MODEL, prompt="the quick", max_tokens=4, echo=True, logprobs=2, temperature=0
+    )
+    values = made.choices[0].logprobs.token_logprobs
+    assert values[0] is None
+    assert all(v <= 0 for v in values[1:])
+    assert made.choices[0].text.startswith("the quick")
+
+
+def test_good_streams_are_untouched_by_bad_ones(api: Running) -> None:
+    alone = create(api, "count to ten", max_tokens=40).choices[0].message.content
+    answers: list[str] = []
+    workers = [
+        threading.Thread(
+            target=lambda: answers.append(create(api, "count to ten", max_tokens=40).choices[0].message.content)
+        )
+        for _ in range(4)
+    ]
+    for worker in workers:
+        worker.start()
+    url = f"{api.url}/v1/chat/completions"
+    ask = [{"role": "user", "content": "x"}]
+    for _ in range(3):
+        leave(api, {"messages": ask, "stream": True, "max_tokens": 500, "ignore_eos": True, "temperature": 1.0})
+        assert httpx.post(url, json={"messages": ask, "n": 10**9}).status_code == 400
+        assert httpx.post(url, json={"messages": ask, "images": ["!"]}).status_code == 400
+        assert httpx.post(url, json={"messages": [{"role": "user", "content": "x" * 50_000}]}).status_code == 400
+    for worker in workers:
+        worker.join(60)
+    assert answers == [alone] * 4
+
+
+def test_hanging_up_frees_the_engine(api: Running) -> None:
+    for stream in (True, False):
+        body = {
+            "messages": [{"role": "user", "content": "x"}],
+            "stream": stream,
+            "max_tokens": 1500,
+            "ignore_eos": True,
+            "n": 2,
+        }
+        done = threading.Event()
+
+        def post(body: dict[str, Any] = body, done: threading.Event = done) -> None:
+            try:
+                with httpx.stream("POST", f"{api.url}/v1/chat/completions", json=body, timeout=0.3) as answer:
+                    for _ in answer.iter_bytes():
+                        break
+            except httpx.TimeoutException:
+                pass
+            done.set()
+
+        threading.Thread(target=post).start()
+        done.wait(10)
+        began = time.monotonic()
+        assert wait_until(lambda: api.service.engine.stats().running == 0, 5), "the request went on"
+        assert time.monotonic() - began < 5
+
+
+def test_offline_use(tiny_model: Path) -> None:
+    from autoglm_phone import LLM, SamplingParams
+
+    llm = LLM(str(tiny_model))
+    made = llm.generate(["abc", "the quick"], SamplingParams(max_tokens=8, temperature=0.7, seed=1, logprobs=1), n=2)
+    assert [len(r.outputs) for r in made] == [2, 2]
+    assert made[0].prompt == "abc"
+    assert made[0].outputs[0].token_ids != made[0].outputs[1].token_ids
+    picture = {"type": "image", "image": Image.new("RGB", (64, 48), "red")}
+    clip = {"type": "audio", "audio": (np.zeros(8000, np.float32), 8000)}
+    chats = [
+        [{"role": "user", "content": [picture, clip, {"type": "text", "text": "?"}]}],
+        [{"role": "user", "content": "hi"}],
+    ]
+    made = llm.chat(chats, SamplingParams(max_tokens=8, temperature=0.0))
+    assert len(made) == 2
+    assert all(r.outputs[0].finish_reason in ("length", "stop") for r in made)
+    stopped = llm.generate(
+        "abc",
+        SamplingParams(
+            max_tokens=64,
+            temperature=0.0,
+            stop=(llm.generate("abc", SamplingParams(max_tokens=3, temperature=0.0))[0].outputs[0].text[-1:],),
+        ),
+    )
+    assert stopped[0].outputs[0].finish_reason == "stop"
