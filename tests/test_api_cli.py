@@ -9,10 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+
+from conftest import Running
 
 ROOT = Path(__file__).parent.parent
 CLI = [sys.executable, "-m", "autoglm_phone.cli"]
@@ -100,3 +103,34 @@ def test_the_start_script_serves_under_the_agents_name(tiny_model: Path) -> None
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(20) in (0, 130, -signal.SIGINT)
+
+
+def test_chat_in_the_terminal(tiny_model: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    done = run(
+        "chat", "--model", str(tiny_model), "--image", str(tmp_path / "a.png"), "--max-tokens", "5", "what", "is it?"
+    )
+    assert done.returncode == 0, done.stderr
+    assert run("chat", "--image", "/nowhere.png", "x").returncode == 2
+
+
+def test_chat_with_a_server(serve: Callable[..., Running]) -> None:
+    api = serve("想</think><answer>好的", api_keys=("k",))
+    done = run("chat", "--url", api.url, "--api-key", "k", "hello")
+    assert done.stdout == "想\n好的\n"
+    dialogue = subprocess.run(
+        [*CLI, "chat", "--url", f"{api.url}/v1", "--api-key", "k"],
+        input="one\ntwo\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert dialogue.stdout.count("好的") == 2
+    prompt = api.engine.tokenizer.decode(api.engine.requests[-1].prompt_ids, skip_special=False)
+    assert "one<|assistant|>\n<think>想</think><answer>好的</answer><|user|>\ntwo" in prompt
+    wrong = run("chat", "--url", api.url, "--api-key", "wrong", "hello")
+    assert wrong.returncode == 2
+    assert "API key" in wrong.stderr
+    assert run("chat", "--url", "http://127.0.0.1:9", "hello").returncode == 2

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import openai
 import pytest
 import soundfile
 from PIL import Image
@@ -36,16 +37,24 @@ def bundled() -> list[str]:
         return []
 
 
-@pytest.fixture(scope="module", params=["tiny", *bundled()])
-def api(request: pytest.FixtureRequest, tiny_model: Path) -> Iterator[Running]:
-    model = str(tiny_model) if request.param == "tiny" else request.param
+@pytest.fixture(scope="session")
+def tiny_glm4v(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from autoglm_phone.models.glm4v.reference import make_tiny_checkpoint
+
+    return make_tiny_checkpoint(tmp_path_factory.mktemp("glm4v"))
+
+
+@pytest.fixture(scope="module", params=["tiny", "glm4v", *bundled()])
+def api(request: pytest.FixtureRequest) -> Iterator[Running]:
+    fixtures = {"tiny": "tiny_model", "glm4v": "tiny_glm4v"}
+    model = str(request.getfixturevalue(fixtures[request.param])) if request.param in fixtures else request.param
     config = ServeConfig(model=model, served_model_names=(MODEL,), max_num_seqs=8)
     app = create_app(config, load)
     url, server, thread = run_server(app)
     state = app.state.server
     assert wait_until(lambda: state.service is not None or state.failed, 60)
     assert not state.failed
-    yield Running(url, app, None, state.service, server)
+    yield Running(url, app, request.param, state.service, server)
     server.should_exit = True
     thread.join(20)
 
@@ -119,6 +128,10 @@ def test_sound(api: Running) -> None:
     out = io.BytesIO()
     soundfile.write(out, np.random.default_rng(0).normal(0, 0.1, 16_000), 16_000, format="WAV")
     part = {"type": "input_audio", "input_audio": {"data": base64.b64encode(out.getvalue()).decode(), "format": "wav"}}
+    if api.engine == "glm4v":
+        with pytest.raises(openai.BadRequestError, match="audio"):
+            create(api, messages=[{"role": "user", "content": [part]}])
+        return
     assert create(api, messages=[{"role": "user", "content": [part]}]).choices
     files = {"file": ("a.wav", out.getvalue())}
     answer = httpx.post(f"{api.url}/v1/audio/transcriptions", files=files, timeout=60)
@@ -150,6 +163,10 @@ def test_forced_tool_call(api: Running) -> None:
         "additionalProperties": False,
     }
     tools = [{"type": "function", "function": {"name": "tap", "parameters": parameters}}]
+    if api.engine == "glm4v":
+        with pytest.raises(openai.BadRequestError, match="knows no tools"):
+            create(api, tools=tools)
+        return
     answer = create(api, tools=tools, tool_choice="required", max_tokens=120, extra_body={"enable_thinking": False})
     assert answer.choices[0].finish_reason == "tool_calls"
     assert set(json.loads(answer.choices[0].message.tool_calls[0].function.arguments)) == {"x"}

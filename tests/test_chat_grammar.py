@@ -176,6 +176,15 @@ def test_a_hanging_child_is_killed_and_replaced(tokenizer: Tokenizer) -> None:
         compiler.close()
 
 
+def test_the_same_bomb_costs_its_time_once(compiler: GrammarCompiler) -> None:
+    bomb = {"anyOf": [{"type": "string", "pattern": f"^.{{0,{i}}}y.{{{i}}}$"} for i in range(220)]}
+    for _ in range(2):
+        began = time.monotonic()
+        with pytest.raises(GrammarError):
+            compiler.json_schema(bomb)
+    assert time.monotonic() - began < 0.1
+
+
 def test_the_cache_is_bounded(tokenizer: Tokenizer) -> None:
     compiler = GrammarCompiler(tokenizer, EOS, cache_size=2)
     try:

@@ -412,6 +412,53 @@ def test_a_broken_picture_ends_its_request_alone(plain):
     assert engine.pool.num_free == engine.pool.num_pages
 
 
+def test_a_batch_that_fails_is_run_row_by_row(plain, monkeypatch):
+    """Memory for a whole batch may be lacking where each row fits: nobody notices but for the time."""
+    engine = engine_for(plain)
+    decoder = engine.runner.decoder  # type: ignore[attr-defined]
+    original = decoder.run_segment
+    failures = []
+
+    def run_segment(index, hidden, meta):
+        if index == 2 and hidden.shape[0] == 3 and len(failures) < 4:  # three sequences decode together
+            failures.append(index)
+            raise MemoryError
+        return original(index, hidden, meta)
+
+    monkeypatch.setattr(decoder, "run_segment", run_segment)
+    requests = [make_request(f"r{i}", [20 + i] * (5 + i), [], max_tokens=15, temperature=0.0) for i in range(3)]
+    result = run(engine, requests)
+    assert len(failures) == 4
+    check(plain, requests, result)
+
+
+def test_aborts_in_the_middle_of_everything(plain):
+    engine = engine_for(plain, 100, max_num_batched_tokens=6)
+    requests = [make_request(f"r{i}", [20 + i] * 25, [picture(1, 1, i, 2)], max_tokens=20) for i in range(5)]
+    for request in requests:
+        engine.add_request(request)
+    for step in range(40):
+        engine.step()
+        if step % 4 == 3:
+            engine.abort(f"r{step // 8}")
+        engine.scheduler.check()
+    assert not engine.has_work()
+    assert engine.pool.num_free == engine.pool.num_pages
+    check(
+        plain,
+        [make_request("after", [20] * 25, [picture(1, 1, 0, 2)])],
+        run(engine, [make_request("after", [20] * 25, [picture(1, 1, 0, 2)])]),
+    )
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_cuda_equals_the_reference(sliding):
+    engine = engine_for(sliding, device="cuda", max_num_batched_tokens=16)
+    requests = [make_request(f"r{i}", [20 + i] * 30, [picture(2, 2, i, 3)] if i % 2 else []) for i in range(4)]
+    result = run(engine, requests)
+    check(sliding, requests, replace(result, logits=[(name, first, rows.cpu()) for name, first, rows in result.logits]))
+
+
 def test_transcript_reads_the_audio_tower(plain):
     engine = engine_for(plain)
     assert set(engine.transcript(clip(40, 0, 0))) <= set("abc")

@@ -160,3 +160,30 @@ def test_feeder_never_starves_one_kind_while_another_overflows():
     assert feeder.next("joint", patience=10.0)[0].kind == "joint"
     assert feeder.next("joint", patience=10.0)[0].kind == "joint"  # a repeat
     feeder.stop()
+
+
+def _mortal(lane: int, lives: int):
+    import os
+
+    from autoglm_phone.train.data import Batch
+
+    ids = torch.full((1, 2), 10 * lane + lives)
+    yield Batch("text", ids, ids, ["a"])
+    if lane == 0 and lives == 0:
+        os.kill(os.getpid(), 9)
+    while True:
+        yield Batch("text", ids, ids, ["a"])
+
+
+def test_a_worker_that_crashes_is_replaced():
+    from autoglm_phone.train.crew import Crew
+
+    crew = Crew(_mortal, 2)
+    seen = set()
+    for count, batch in enumerate(crew):
+        seen.add(int(batch.ids[0, 0]))
+        if 1 in seen or count > 5000:
+            break
+    crew.close()
+    assert 1 in seen  # lane 0 in its second life
+    assert crew.deaths == 1

@@ -8,6 +8,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
@@ -24,6 +25,7 @@ from autoglm_phone.chat.service import Service
 
 log = logging.getLogger("autoglm_phone.api")
 Loader = Callable[[ServeConfig], Service]
+THREADS = 32
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -51,6 +53,8 @@ def create_app(
             if on_ready is not None:
                 on_ready(failure)
 
+        # Threads mostly wait (for a decoder's turn, the network, the grammar child): many are cheap, few would starve.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="prepare"))
         task = asyncio.create_task(load())
         yield
         await asyncio.gather(task, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from autoglm_phone.api.limits import check_json, refuse_unbuilt
 from autoglm_phone.errors import InvalidRequestError
 
 M = TypeVar("M", bound=BaseModel)
+LARGE = 1 << 20  # bytes
 
 
 async def read_json(request: Request, model: type[M]) -> M:
@@ -26,6 +28,12 @@ async def read_json(request: Request, model: type[M]) -> M:
     if content_type != "application/json" and not content_type.endswith("+json"):
         raise HTTPException(415)
     raw = await request.body()
+    if len(raw) > LARGE:  # parsing it would hold up every stream
+        return await asyncio.to_thread(_parse, raw, model)
+    return _parse(raw, model)
+
+
+def _parse(raw: bytes, model: type[M]) -> M:
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError) as exc:  # UnicodeDecodeError is a ValueError

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,11 +22,13 @@ from autoglm_phone.chat.grammar_worker import GrammarWorker, build_tokenizer, li
 from autoglm_phone.chat.tokenizer import Tokenizer
 from autoglm_phone.chat.tools import JSON_STYLE, ToolSet, forced_call_lark
 from autoglm_phone.engine.request import ThinkingBudget
-from autoglm_phone.errors import GrammarError
+from autoglm_phone.errors import GrammarError, OverloadedError
 
 MAX_SCHEMA_CHARS = 64 * 1024
 MAX_DEPTH = 32
 MAX_NODES = 4096
+FAILURE_SECONDS = 60.0  # a failure is remembered this long: it may have come from a busy machine
+MAX_WAITING = 16  # grammars that compile or wait for it; more would hold the threads that all requests share
 
 
 class Grammar:
@@ -109,16 +112,23 @@ class Matcher:
         )
 
 
+@dataclass(frozen=True)
+class _Failure:
+    message: str
+    until: float  # time.monotonic()
+
+
 class GrammarCompiler:
     """Compiles grammars for one tokenizer. Safe to call from several threads (it blocks: never call it on the loop)."""
 
-    def __init__(self, tokenizer: Tokenizer, eos_ids: frozenset[int], *, cache_size: int = 64, seconds: float = 5.0):
+    def __init__(self, tokenizer: Tokenizer, eos_ids: frozenset[int], *, cache_size: int = 64, seconds: float = 3.0):
         self._tokenizer = tokenizer
         self._eos_ids = eos_ids
         self._cache: OrderedDict[str, Any] = OrderedDict()
         self._cache_size = cache_size
         self._lock = threading.Lock()
         self._compile_lock = threading.Lock()
+        self._places = threading.BoundedSemaphore(MAX_WAITING)
         self._ll_tokenizer: Any = None
         self._worker = GrammarWorker(tokenizer, eos_ids, seconds=seconds)
 
@@ -150,15 +160,14 @@ class GrammarCompiler:
         key = hashlib.sha256(f"{kind}:{text}".encode()).hexdigest()
         with self._lock:
             prototype = self._cache.get(key)
-            if prototype is not None:
+            if isinstance(prototype, _Failure) and time.monotonic() > prototype.until:
+                prototype = None
+            elif prototype is not None:
                 self._cache.move_to_end(key)
         if prototype is None:
-            with self._compile_lock:
-                prototype = self._compile(kind, text)
-            with self._lock:
-                self._cache[key] = prototype
-                while len(self._cache) > self._cache_size:
-                    self._cache.popitem(last=False)
+            prototype = self._compile_once(key, kind, text)
+        if isinstance(prototype, _Failure):
+            raise GrammarError(prototype.message, param="response_format")
         frame = Frame(
             self._tokenizer.vocab_size,
             tuple(i for i in self._eos_ids if i < self._tokenizer.vocab_size),
@@ -168,6 +177,23 @@ class GrammarCompiler:
             budget,
         )
         return Grammar(prototype, frame)
+
+    def _compile_once(self, key: str, kind: str, text: str) -> Any:
+        """Compiles and remembers, failures included: the same bomb costs its time once."""
+        if not self._places.acquire(blocking=False):
+            raise OverloadedError("too many schemas are being compiled; try again in a moment")
+        try:
+            with self._compile_lock:
+                made = self._compile(kind, text)
+        except GrammarError as error:
+            made = _Failure(error.message, time.monotonic() + FAILURE_SECONDS)
+        finally:
+            self._places.release()
+        with self._lock:
+            self._cache[key] = made
+            while len(self._cache) > self._cache_size:
+                self._cache.popitem(last=False)
+        return made
 
     def _compile(self, kind: str, text: str) -> Any:
         source = make_source(kind, text)

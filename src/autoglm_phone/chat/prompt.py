@@ -141,11 +141,12 @@ class PromptBuilder:
             raise InvalidRequestError("this model reads neither pictures nor sound", param=source.param)
         if self._media_tokens.get(source.kind) is None:
             raise InvalidRequestError(f"this model takes no {source.kind} input", param=source.param)
+        data = self.loader.bring(source.source, source.param)  # may wait for the network: not inside the gate
         with self._decoding:
             try:
                 if source.kind == "image":
-                    return [self._processor.image(self.loader.image(source.source, source.param))]
-                return self._processor.audio(self.loader.audio(source.source, source.param))
+                    return [self._processor.image(self.loader.image(data, source.param))]
+                return self._processor.audio(self.loader.audio(data, source.param))
             except AutoGLMError as exc:
                 if exc.param is None:
                     exc.param = source.param

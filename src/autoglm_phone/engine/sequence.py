@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import enum
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
 from autoglm_phone.engine.prefix_cache import page_digest, root_digest
 from autoglm_phone.engine.request import EngineRequest, TokenLogprob
 from autoglm_phone.engine.thinking import ThoughtTracker
+
+_EPOCHS = itertools.count(1)
 
 
 class Status(enum.Enum):
@@ -33,7 +36,7 @@ class Sequence:
 
     tokens: prompt and output. frontiers: per segment, how many tokens its layers have processed; the deeper ones may
     lag behind once tokens can exit early. page_tables: per segment, the pages of its tokens, in order.
-    epoch: counts preemptions, so that caches derived from page_tables know when these were replaced.
+    epoch: changes when page_tables are replaced, so that what was derived from them is known to be stale; unique.
     """
 
     request: EngineRequest
@@ -94,7 +97,7 @@ class Sequence:
         self.num_indexed = 0
         if self.prompt_logprobs is not None:  # not delivered yet: they are computed again
             self.prompt_logprobs = [None]
-        self.epoch += 1
+        self.epoch = next(_EPOCHS)
 
     def extend_digests(self, page_size: int, namespace: str) -> None:
         """Digest every full page of the present tokens."""

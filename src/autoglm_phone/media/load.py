@@ -52,7 +52,7 @@ class MediaLoader:
         """RGB picture of a data URL, bare Base64, allowed URL; offline also of a path, bytes or PIL image."""
         if isinstance(source, Image.Image):  # no request can hold one: it comes from this process
             return source.convert("RGB")
-        return decode.decode_image(self._bytes(source, param), param=param, max_pixels=self.limits.max_pixels)
+        return decode.decode_image(self.bring(source, param), param=param, max_pixels=self.limits.max_pixels)
 
     def audio(self, source: Any, param: str) -> np.ndarray:
         """Mono float32 [T] at 16 kHz; offline also of a path, bytes or samples (16 kHz, or a (samples, rate) pair)."""
@@ -60,11 +60,14 @@ class MediaLoader:
             return source.astype(np.float32, copy=False)
         if self._trusted and isinstance(source, tuple):
             return audio.resample(np.asarray(source[0], np.float32), int(source[1]))
-        data = self._bytes(source, param)
+        data = self.bring(source, param)
         return audio.decode_audio(data, param=param, max_seconds=self.limits.max_seconds)
 
-    def _bytes(self, source: Any, param: str) -> bytes:
-        if self._trusted and isinstance(source, bytes):
+    def bring(self, source: Any, param: str) -> Any:
+        """The encoded file of a source, over the network if need be; objects in memory as they are."""
+        if isinstance(source, bytes | Image.Image | np.ndarray):  # no request can hold one
+            return source
+        if self._trusted and isinstance(source, tuple):
             return source
         if self._trusted and isinstance(source, Path):
             return _read(source, param)

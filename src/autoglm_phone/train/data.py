@@ -28,7 +28,7 @@ from autoglm_phone.train.world.sample import Picture, Sample, Split
 
 log = logging.getLogger(__name__)
 PAD = 1
-LONG_ROW = 320  # tokens; image and audio rows past this wait for their like
+ROW_LENGTHS = (96, 160, 320)  # tokens; rows of media batches wait for their like, and those past the last are few
 
 
 @dataclass
@@ -113,8 +113,11 @@ def shrink(picture: Picture, max_patches: int, vocabulary: dict[str, int]) -> tu
     return pixels, np.array(glyphs, dtype=np.int64).reshape(-1, 2)
 
 
-class WorldStream(torch.utils.data.IterableDataset):
-    """Endless micro-batches of one split. Yields `Batch`; see the module's docstring."""
+class WorldStream:
+    """Endless micro-batches of one split: stream(worker, lives) gives a worker its batches; see the module's docstring.
+
+    workers: lanes on this machine. lives: workers that have died in this lane; each successor starts elsewhere.
+    """
 
     def __init__(
         self,
@@ -129,9 +132,9 @@ class WorldStream(torch.utils.data.IterableDataset):
         rank: int = 0,
         world: int = 1,
         offset: int = 0,
+        workers: int = 1,
         kinds: tuple[str, ...] = ("text", "image", "audio", "joint"),
     ):
-        super().__init__()
         self.tokenizer_json = tokenizer_json
         self.ctc = {char: i + 1 for i, char in enumerate(ctc_vocab)}
         self.glyph_vocab = glyph_vocab
@@ -140,19 +143,16 @@ class WorldStream(torch.utils.data.IterableDataset):
         self.split = split
         self.seed = seed
         self.rank, self.world, self.offset = rank, world, offset
+        self.workers = max(1, workers)
         self.kinds = kinds
 
-    def __iter__(self) -> Iterator[Batch]:
-        info = torch.utils.data.get_worker_info()
-        worker, workers = (info.id, info.num_workers) if info else (0, 1)
-        if info is not None:
-            torch.set_num_threads(1)
-        lane, lanes = self.rank * workers + worker, self.world * workers
-        rng = random.Random(f"{self.seed}/{lane}/{self.offset}")
+    def __call__(self, worker: int = 0, lives: int = 0) -> Iterator[Batch]:
+        lane, lanes = self.rank * self.workers + worker, self.world * self.workers
+        rng = random.Random(f"{self.seed}/{lane}/{self.offset}/{lives}")
         encoder = Encoder(Tokenizer.from_str(self.tokenizer_json))
         spent = dict.fromkeys(self.kinds, 0.0)
         pending: dict[Any, list[Item]] = {}
-        index = self.offset + lane
+        index = self.offset + lane + lives * 1_000_003 * lanes
         failures = 0
         while True:
             share = {k: self.sizes.worker_share[k] for k in self.kinds}
@@ -199,7 +199,7 @@ class WorldStream(torch.utils.data.IterableDataset):
             return None if size is None else (kind, size)
         if longest > self.sizes.text_buckets[-1]:
             return None
-        long = longest > LONG_ROW
+        long = sum(longest > bound for bound in ROW_LENGTHS)
         if kind == "image" and len(item.pictures) == 1 and not item.clips:
             height, width = (n // 16 for n in item.pictures[0][0].shape[:2])
             shape = 0 if height > 1.5 * width else 1 if height * width > 500 else 2
@@ -218,7 +218,7 @@ class WorldStream(torch.utils.data.IterableDataset):
             batch = self._text(take, key[1])
         else:
             limit = {"image": sizes.images, "audio": sizes.clips, "joint": sizes.joint}[key[0]]
-            if key[-1]:
+            if key[-1] == len(ROW_LENGTHS):
                 limit = max(4, limit // 4)
             if key[0] == "audio" and key[1]:
                 limit = max(4, limit // 3)

@@ -17,7 +17,6 @@ import torch
 from autoglm_phone.errors import EngineError
 from autoglm_phone.train.data import Batch
 
-
 FRESH_LIMIT = 24
 
 

@@ -19,10 +19,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from autoglm_phone.models.native.configuration import preset
 from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
+from autoglm_phone.train.crew import Crew
 from autoglm_phone.train.data import Batch, WorldStream
 from autoglm_phone.train.feeder import Feeder
 from autoglm_phone.train.mixture import BatchSizes
@@ -120,9 +120,9 @@ class Trainer:
             # One code object serves all layers, with and without memory, at many shapes.
             torch._dynamo.config.recompile_limit = 64
             for layer in self.objective.model.model.layers:
-                layer.compile()
+                layer.compile(dynamic=True)
             for block in [*self.objective.model.model.vision.blocks, *self.objective.model.model.audio.blocks]:
-                block.compile()
+                block.compile(dynamic=True)
         self.rng = random.Random(config.seed + self.progress.step)
         self.feeder = self._feeder(ctc_vocab, model_config.vision_config.max_patches)
 
@@ -148,14 +148,11 @@ class Trainer:
         stream = WorldStream(
             self.tokenizer_json, ctc_vocab, self.glyphs, max_patches, config.sizes,
             seed=config.seed, rank=self.rank, world=self.world, offset=self.progress.data_offset,
-            kinds=kinds,
+            workers=config.workers, kinds=kinds,
         )  # fmt: skip
-        loader = DataLoader(
-            stream, batch_size=None, num_workers=config.workers, prefetch_factor=3 if config.workers else None,
-            multiprocessing_context="fork" if config.workers else None, pin_memory=False,
-        )  # fmt: skip
+        self.crew = Crew(stream, config.workers) if config.workers else None
         return Feeder(
-            iter(loader), self.device, kinds,
+            iter(self.crew) if self.crew else stream(), self.device, kinds,
             capacity=config.capacity, reuse=config.reuse, seed=config.seed + self.rank,
         )  # fmt: skip
 
@@ -191,6 +188,8 @@ class Trainer:
                 saved = time.monotonic()
         self.save()
         self.feeder.stop()
+        if self.crew:
+            self.crew.close()
         return state
 
     def _agree(self, stop: bool) -> bool:

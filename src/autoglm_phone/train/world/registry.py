@@ -54,6 +54,7 @@ _TABLE: dict[str, tuple[str, str]] = {
     "tools": ("text", "text.tools"),
     "screen": ("screen", "visual.screen"),
     "screen_read": ("screen", "visual.screen"),
+    "ocr": ("screen", "visual.text_lines"),
     "chart_value": ("chart", "visual.chart"),
     "chart_trend": ("chart", "visual.chart"),
     "chart_compare": ("chart", "visual.chart"),

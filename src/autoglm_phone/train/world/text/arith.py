@@ -132,7 +132,7 @@ def _bare(rng: random.Random, split: Split, unseen: bool, lang: Lang, level: int
 
 def _story(rng: random.Random, split: Split, unseen: bool, lang: Lang, level: int) -> Draft:
     group = tuple(story for story in STORIES if story.level == level)
-    story: Story = template(rng, f"arith.story.{level}", group, split, unseen)
+    story: Story = rng.choice(group)
     zh, unit, en = rng.choice(THINGS)
     who = person_name(rng, lang, split)
     other = person_name(rng, lang, split)
@@ -149,7 +149,8 @@ def _story(rng: random.Random, split: Split, unseen: bool, lang: Lang, level: in
         if value <= 0 or sum(map(len, lines)) + len(lines) > MAX_REASONING or split_of("arith.story", key) != split:
             continue
         slots = {letter: format(number, "f") for letter, number in values.items()}
-        pattern = story.zh if lang == "zh" else story.en
+        tellings = story.zh if lang == "zh" else story.en
+        pattern = template(rng, "arith.story", tellings, split, unseen)
         question = say(rng, pattern, who=who, other=other, thing=zh if lang == "zh" else en, unit=unit, **slots)
         return computed(rng, lang, question, lines, value, level)
     raise ConfigError(f"story {story.formula!r} with ranges {story.ranges} gives no writable numbers")

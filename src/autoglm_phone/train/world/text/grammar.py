@@ -85,8 +85,32 @@ def say_one(rng: random.Random, pool: str, patterns: tuple[str, ...], split: Spl
 
 
 _HELLO = {
-    "zh": tuple("你好,|您好,|嗨,|那个,|请问|请问一下,|麻烦问下,|帮我看看,|我想知道,|想问一下,|嘿,|在吗?".split("|")),
-    "en": tuple("Hi, |Hello, |Hey, |Please: |Quick question: |Excuse me, |So, |Um, |Hey there, |OK, ".split("|")),
+    "zh": (
+        "你好,",
+        "您好,",
+        "嗨,",
+        "那个,",
+        "请问",
+        "请问一下,",
+        "麻烦问下,",
+        "帮我看看,",
+        "我想知道,",
+        "想问一下,",
+        "嘿,",
+        "在吗?",
+    ),
+    "en": (
+        "Hi, ",
+        "Hello, ",
+        "Hey, ",
+        "Please: ",
+        "Quick question: ",
+        "Excuse me, ",
+        "So, ",
+        "Um, ",
+        "Hey there, ",
+        "OK, ",
+    ),
 }
 _TAIL = {
     "zh": ("谢谢", "谢谢!", ",谢谢", ",多谢", ",快点", ",急", "呢", "哈", "~", "…", " 🙏"),

@@ -35,6 +35,9 @@ DEALS: tuple[Deal, ...] = (
     Deal(1, "p+q", "{g}{p}元,{h}{q}元,[一共|总共|加起来]多少[钱|元]?", "A {g1} costs ${p} and a {h1} ${q}. How much [together|in total|for both]?"),
     Deal(1, "m-p", "[买|付]{g}花了{p}元,付{m}元,[找|该找|应找][回|]多少[钱|元]?", "A {g1} costs ${p}. I pay with ${m}. How much change do I get?"),
     Deal(1, "p-q", "{g}[原价|以前]{p}元,[现价|现在]{q}元,便宜了多少[钱|元]?", "The price of a {g1} fell from ${p} to ${q}. How much [cheaper is it|do I save]?"),
+    Deal(1, "s/n", "买{n}{gu}{g}花了{s}元,[单价|一{gu}]是多少[钱|元]?", "I paid ${s} for {n} {gs}. What is the price of one?"),
+    Deal(1, "p*n", "{who}买{n}{gu}{g},单价{p}元,[要付|花了]多少[钱|元]?", "{who} buys {n} {gs} at ${p} each. How much does {who} pay?"),
+    Deal(1, "m-p", "{who}带{m}元去买{p}元的{g},还剩多少[钱|元]?", "{who} has ${m} and buys a {g1} for ${p}. How much is left?"),
     Deal(1, "s/n", "{n}{gu}{g}[一共|共]{s}元,[一|每]{gu}多少[钱|元]?", "{n} {gs} cost ${s}. How much is one {g1}?"),
     Deal(2, "p*n+q", "{g}{p}元一{gu},买{n}{gu},再买一{hu}{q}元的{h},[一共|总共]多少[钱|元]?", "A {g1} costs ${p}. I buy {n} of them and a {h1} for ${q}. What is the total?"),
     Deal(2, "m-p*n", "{g}每{gu}{p}元,{who}买了{n}{gu},付了{m}元,[应|该|要]找[回|]多少[钱|元]?", "{who} buys {n} {gs} at ${p} each and pays ${m}. How much change does {who} get?"),
@@ -42,6 +45,9 @@ DEALS: tuple[Deal, ...] = (
     Deal(2, "p*d/10", "{g}原价{p}元,[打|现在打]{d}折[后|],[要|现价]多少[钱|元]?", "A {g1} costs ${p} and is sold at {D}% off. What is the price now?"),
     Deal(2, "p+q+r", "{g}{p}元,{h}{q}元,[运费|包装费|配送费]{r}元,[一共|总共]要多少[钱|元]?", "A {g1} is ${p}, a {h1} ${q} and delivery ${r}. What is the total?"),
     Deal(2, "(p+q)/n", "{n}个人[吃饭|AA],[菜|主食]{p}元,[饮料|酒水]{q}元,[平均|]每人[付|出]多少[钱|元]?", "{n} people share a bill: food ${p}, drinks ${q}. How much does each pay?"),
+    Deal(2, "s/n*k", "{n}{gu}{g}卖{s}元,买{k}{gu}要多少[钱|元]?", "If {n} {gs} cost ${s}, what do {k} {gs} cost?"),
+    Deal(2, "m-p*n", "用{m}元买{n}{gu}单价{p}元的{g},剩多少[钱|元]?", "From ${m}, {n} {gs} at ${p} each are paid. How much remains?"),
+    Deal(2, "p*d/10", "{d}折买一{gu}{p}元的{g},[要付|花]多少[钱|元]?", "There is {D}% off a {g1} of ${p}. How much is it now?"),
     Deal(2, "s/n*k", "{n}{gu}{g}{s}元,[照这个价|这样算|那么]{k}{gu}多少[钱|元]?", "{n} {gs} cost ${s}. How much do {k} {gs} cost at that price?"),
     Deal(3, "p*n+q*k", "{g}{p}元一{gu},{h}{q}元一{hu},买{n}{gu}{g}和{k}{hu}{h}[一共|总共]多少[钱|元]?", "A {g1} costs ${p}, a {h1} ${q}. What do {n} {gs} and {k} {hs} cost?"),
     Deal(3, "p*n*d/10", "{g}每{gu}{p}元,买{n}{gu}打{d}折,[一共|总共|要]多少[钱|元]?", "One {g1} is ${p}. Buying {n} gives {D}% off the total. What do I pay?"),
@@ -50,10 +56,16 @@ DEALS: tuple[Deal, ...] = (
     Deal(3, "m-p*d/10", "{g}原价{p}元,打{d}折,[付|给][了|]{m}元,找[回|]多少[钱|元]?", "A {g1} of ${p} is {D}% off. I pay with ${m}. How much change do I get?"),
     Deal(3, "(p*n+r)/k", "[订|点]了{n}{gu}{p}元的{g},配送费{r}元,{k}个人平分,每人多少[钱|元]?", "We order {n} {gs} at ${p} each, delivery ${r}. {k} people share it. How much does each pay?"),
     Deal(3, "p*n-q*n", "{g}甲店每{gu}{p}元,乙店每{gu}{q}元,买{n}{gu},[在乙店|去乙店]能省多少[钱|元]?", "A {g1} costs ${p} in one shop and ${q} in another. How much do I save on {n} in the cheaper one?"),
+    Deal(3, "p+p*t/100", "吃饭花了{p}元,另付{t}%小费,共付多少[钱|元]?", "A meal costs ${p} and {who} adds {t}% as a tip. How much does {who} pay?", True),
+    Deal(3, "p*n*d/10", "{n}{gu}单价{p}元的{g}打{d}折,[要付|实付]多少[钱|元]?", "{who} buys {n} {gs} at ${p} each with {D}% off. How much does {who} pay?"),
+    Deal(3, "p*n+q*k", "{who}买了{n}{gu}{p}元的{g}和{k}{hu}{q}元的{h},[共花|要付]多少[钱|元]?", "{who} buys {n} {gs} at ${p} and {k} {hs} at ${q}. What is the total?"),
     Deal(3, "p+p*t/100", "[餐费|账单]{p}元,加{t}%[服务费|小费],[一共|总共]多少[钱|元]?", "The bill is ${p}. With a {t}% tip, what is the total?", True),
     Deal(4, "(p*n+q*k)*d/10", "{g}{p}元一{gu},{h}{q}元一{hu},买{n}{gu}{g}和{k}{hu}{h},[全部|一起]打{d}折,[要付|实付]多少[钱|元]?", "{n} {gs} at ${p} and {k} {hs} at ${q}, all {D}% off. How much do I pay?"),
     Deal(4, "m-p*n-q*k", "{who}[带|有]{m}元,买{n}{gu}{p}元的{g}和{k}{hu}{q}元的{h},还剩多少[钱|元]?", "{who} has ${m} and buys {n} {gs} at ${p} and {k} {hs} at ${q}. How much is left?"),
     Deal(4, "p*n*d/10-r", "{g}每{gu}{p}元,买{n}{gu}打{d}折,再减{r}元,[实付|最后]多少[钱|元]?", "{n} {gs} at ${p} each, {D}% off, then another ${r} off. How much do I pay?"),
+    Deal(4, "(p*n+q)/k+r", "{n}{gu}{p}元的{g}和一{hu}{q}元的{h}由{k}人平摊,每人另交{r}元,每人共交多少[钱|元]?", "{n} {gs} at ${p} and a {h1} of ${q} are split by {k} people, and each adds ${r}. What does each pay?"),
+    Deal(4, "p*n*d/10-r", "{n}{gu}单价{p}元的{g}打{d}折,再用{r}元券,[要付|实付]多少[钱|元]?", "{who} buys {n} {gs} at ${p} with {D}% off and a ${r} coupon. How much does {who} pay?"),
+    Deal(4, "m-p*n-q*k", "用{m}元买{n}{gu}{p}元的{g}和{k}{hu}{q}元的{h},剩多少[钱|元]?", "From ${m}, {n} {gs} at ${p} and {k} {hs} at ${q} are paid. How much remains?"),
     Deal(4, "(p*n+q)/k+r", "{k}个人[合买|平分]{n}{gu}{p}元的{g}和{q}元的{h},每人再[付|加]{r}元[打车费|路费],每人[一共|]多少[钱|元]?", "{k} people share {n} {gs} at ${p} and a {h1} for ${q}; each also pays ${r} for the ride. How much does each pay?"),
 )  # fmt: skip
 
@@ -86,6 +98,8 @@ def _draw(rng: random.Random, deal: Deal) -> dict[str, Decimal]:
             values[letter] = Decimal(rng.randint(5, 9))
         elif letter == "t":
             values[letter] = Decimal(rng.choice((5, 10, 10, 15, 20)))
+    if values.get("n") == values.get("k") and "n" in values:
+        values["k"] += 1
     if "d" in values and rng.random() < 0.7:
         values["p"] = Decimal(rng.randint(1, 60) * 10) if deal.level < 4 else Decimal(rng.randint(2, 40) * 5)
     if "t" in values:
