@@ -1,6 +1,6 @@
 """Decode and first-token speed of the engine against transformers' `generate`, same weights, same process.
 
-    python benchmarks/engine_throughput.py [--model DIR] [--threads 2] [--prompt 64] [--output 128] [--streams 16]
+    python benchmarks/engine_throughput.py [--model DIR] [--threads N] [--prompt 64] [--output 128] [--streams 16]
 
 Without --model the `mini` preset is made with random weights. Prints the machine, the seed, the sizes and ratios.
 """
@@ -64,29 +64,29 @@ def generate(engine: Engine, batch: list[tuple[int, ...]], output: int) -> tuple
     return ready - start, time.perf_counter() - ready
 
 
-def decode_rate(engine: Engine, streams: int, args: argparse.Namespace) -> float:
-    """Tokens a second of all streams together, median of the repeats."""
-    rates = []
-    for repeat in range(args.repeats):
-        batch = prompts(streams, args.prompt, engine.runner.vocab_size, args.seed + repeat)
-        _, seconds = generate(engine, batch, args.output)
-        rates.append(streams * (args.output - 1) / seconds)
-    return statistics.median(rates)
+def decode_rate(engine: Engine, streams: int, args: argparse.Namespace, seed: int) -> float:
+    """Tokens a second of all streams together."""
+    batch = prompts(streams, args.prompt, engine.runner.vocab_size, seed)
+    _, seconds = generate(engine, batch, args.output)
+    return streams * (args.output - 1) / seconds
 
 
-def transformers_rate(folder: Path, args: argparse.Namespace) -> float:
-    """Single-stream decode tokens a second of transformers' generate, KV cache on, float32, median of the repeats."""
-    from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
+class Baseline:
+    """transformers' generate with its KV cache, float32, one stream."""
 
-    model = AutoGLMPhoneForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
-    rates = []
-    for repeat in range(args.repeats):
-        ids = torch.tensor(prompts(1, args.prompt, model.config.vocab_size, args.seed + repeat))
+    def __init__(self, folder: Path):
+        from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
+
+        self.model = AutoGLMPhoneForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+
+    def decode_rate(self, args: argparse.Namespace, seed: int) -> float:
+        """Tokens a second, the prefill taken off."""
+        ids = torch.tensor(prompts(1, args.prompt, self.model.config.vocab_size, seed))
         times = []
         for tokens in (1, args.output):
             start = time.perf_counter()
             with torch.inference_mode():
-                model.generate(
+                self.model.generate(
                     ids,
                     max_new_tokens=tokens,
                     min_new_tokens=tokens,
@@ -94,16 +94,15 @@ def transformers_rate(folder: Path, args: argparse.Namespace) -> float:
                     attention_mask=torch.ones_like(ids),
                 )
             times.append(time.perf_counter() - start)
-        rates.append((args.output - 1) / (times[1] - times[0]))
-    return statistics.median(rates)
+        return (args.output - 1) / (times[1] - times[0])
 
 
-def first_token(engine: Engine, args: argparse.Namespace, picture: bool) -> float:
-    """Milliseconds from request to first token, a short prompt, nothing cached; median of the repeats."""
+def first_token(engine: Engine, args: argparse.Namespace, picture: bool) -> list[float]:
+    """Milliseconds from the decoded picture or text to the first token, a short prompt, nothing cached."""
     times = []
     processor = registry.load_processor(args.model)
     facts = registry.facts(args.model)
-    for repeat in range(args.repeats + 1):
+    for repeat in range(args.rounds + 2):
         rng = np.random.default_rng(args.seed + 100 + repeat)
         ids = prompts(1, 32, engine.runner.vocab_size, args.seed + 100 + repeat)[0]
         media: tuple[MediaItem, ...] = ()
@@ -118,47 +117,63 @@ def first_token(engine: Engine, args: argparse.Namespace, picture: bool) -> floa
         while engine.has_work():
             engine.step()
         times.append(1000 * (time.perf_counter() - start))
-    return statistics.median(times[1:])  # the first run loads the tower
+    return times[2:]  # the first runs load the tower
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--model", type=Path, help="a model folder; default: the mini preset with random weights")
+    parser.add_argument("--threads", type=int, help="fixed number of threads; default: the engine chooses")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--prompt", type=int, default=64)
     parser.add_argument("--output", type=int, default=128)
     parser.add_argument("--streams", type=int, default=16)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-transformers", action="store_true")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as scratch:
         if args.model is None:
             args.model = random_mini(Path(scratch), args.seed)
         start = time.perf_counter()
         engine = load_engine(args.model, EngineConfig(threads=args.threads, dtype=args.dtype))
         load = time.perf_counter() - start
+        baseline = Baseline(args.model)
         print(
-            f"machine: {platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, torch {torch.__version__}, "
-            f"{args.threads} threads, load average {os.getloadavg()[0]:.1f}"
+            f"machine: {platform.machine()}, {os.cpu_count()} CPUs, torch {torch.__version__}, "
+            f"at most {threads} threads, load average {os.getloadavg()[0]:.1f}"
         )
         print(
-            f"model: {args.model.name}, {args.dtype}; seed {args.seed}; prompt {args.prompt}, "
-            f"output {args.output} tokens; {args.repeats} repeats, medians; loaded in {load:.2f} s"
+            f"model: {args.model.name}, {args.dtype}; seed {args.seed}; prompt {args.prompt}, output {args.output} "
+            f"tokens; {args.rounds} rounds; loaded in {load:.2f} s"
         )
-        generate(engine, prompts(2, 16, engine.runner.vocab_size, 999), 8)  # warm up
-        one = decode_rate(engine, 1, args)
-        many = decode_rate(engine, args.streams, args)
-        print(f"engine, 1 stream:   {one:8.1f} tokens/s")
-        print(f"engine, {args.streams} streams: {many:8.1f} tokens/s = {many / one:.2f}x one stream (target 4x)")
-        if not args.no_transformers:
-            baseline = transformers_rate(args.model, args)
-            print(f"transformers, 1:    {baseline:8.1f} tokens/s; engine = {one / baseline:.2f}x (target 1.5x)")
-        print(f"first token, 32 text tokens: {first_token(engine, args, False):6.0f} ms (target 150)")
-        print(f"first token, with a 1080x2400 picture: {first_token(engine, args, True):6.0f} ms (target 500)")
-        print(f"peak RSS: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+        generate(engine, prompts(2, 16, engine.runner.vocab_size, 999), 32)  # warm up
+        generate(engine, prompts(args.streams, 16, engine.runner.vocab_size, 998), 32)
+        ones, manys, theirs = [], [], []
+        for turn in range(args.rounds):
+            # All three in each round, so that what else the machine does hits them alike.
+            ones.append(decode_rate(engine, 1, args, args.seed + turn))
+            manys.append(decode_rate(engine, args.streams, args, args.seed + turn))
+            torch.set_num_threads(threads)
+            theirs.append(baseline.decode_rate(args, args.seed + turn))
+        for name, rates in (("1 stream", ones), (f"{args.streams} streams", manys), ("transformers", theirs)):
+            print(f"{name:>12}: best {max(rates):7.1f}, median {statistics.median(rates):7.1f} tokens/s")
+        ratios = [(many / one, one / other) for one, many, other in zip(ones, manys, theirs, strict=True)]
+        print(
+            f"{args.streams} streams / 1 stream: {max(manys) / max(ones):.2f}x of the best, "
+            f"{statistics.median(r[0] for r in ratios):.2f}x median of rounds (target 4x)"
+        )
+        print(
+            f"engine / transformers, 1 stream: {max(ones) / max(theirs):.2f}x of the best, "
+            f"{statistics.median(r[1] for r in ratios):.2f}x median of rounds (target 1.5x)"
+        )
+        for name, picture, target in (("32 text tokens", False, 150), ("with a 1080x2400 picture", True, 500)):
+            times = first_token(engine, args, picture)
+            median = statistics.median(times)
+            print(f"first token, {name}: best {min(times):.0f}, median {median:.0f} ms (target {target})")
+        print(f"peak RSS (both models loaded): {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
 if __name__ == "__main__":

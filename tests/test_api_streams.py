@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from conftest import Running
+from fake_engine import FakeEngine
 
 BODY = {"messages": [{"role": "user", "content": "hi"}]}
 
@@ -32,13 +33,13 @@ def slow(serve: Callable[..., Running]) -> Running:
 
 
 def leave(api: Running, body: dict[str, object], path: str = "/v1/chat/completions") -> None:
-    """Sends a request, reads a little if it streams, and hangs up."""
+    """Sends a request, reads a little if it streams, and hangs up once the engine is at it."""
     connection = http.client.HTTPConnection(urlsplit(api.url).netloc)
     connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
     if body.get("stream"):
         connection.getresponse().read(200)
-    else:
-        assert wait_until(lambda: api.engine.running > 0)
+    if isinstance(api.engine, FakeEngine):
+        assert wait_until(lambda: api.engine.running >= int(str(body.get("n", 1))))
     connection.close()
     if connection.sock is not None:
         connection.sock.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -379,3 +381,11 @@ def test_pool_against_a_model(steps):
         pool.check()
         cache.check()
         assert [pool.references(page) for page in range(8)] == counts
+
+
+def test_the_host_side_imports_no_tensor_library():
+    code = (
+        "import sys, autoglm_phone.engine.core, autoglm_phone.engine.loop; "
+        "sys.exit(bool({'torch', 'numpy', 'transformers'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

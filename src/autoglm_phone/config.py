@@ -44,7 +44,7 @@ class EngineConfig:
     gpu_memory_utilization: float = 0.9  # the rest is for activations and other processes
     page_size: int = 16  # tokens a page: small enough to waste little, large enough that copies are long
     tower_cache_memory: int = 128 * MIB  # outputs of vision and audio towers, by content hash
-    threads: int | None = None  # None: torch's own choice (the physical cores)
+    threads: int | None = None  # None: one or all cores, whichever proves quicker while running
     seed: int = 0  # seeds requests that bring no seed of their own
 
     def __post_init__(self) -> None:

@@ -1,1 +1,10 @@
+"""Computes what the scheduler planned.
 
+load.py            model folder → runner            model_runner.py    rows → tokens
+spec.py            shapes of either family          batch.py           rows → backend metadata
+checkpoint.py      safetensors by name              decoder.py         four segments and the head
+weights.py         tensors → backend handles        cross_memory.py    keys and values of media (native)
+towers.py          vision and audio, cached         sampler.py         logits → tokens
+state.py           a request's state                sampling_state.py  counts and random streams
+threads.py         one core or all                  lru.py             cache bounded in bytes
+"""

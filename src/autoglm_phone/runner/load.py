@@ -19,6 +19,7 @@ from autoglm_phone.runner.cross_memory import CrossMemoryBuilder
 from autoglm_phone.runner.decoder import Decoder
 from autoglm_phone.runner.model_runner import ModelRunner
 from autoglm_phone.runner.spec import DecoderSpec, read_spec
+from autoglm_phone.runner.threads import ThreadTuner
 from autoglm_phone.runner.towers import Glm4vTowers, NativeTowers, Towers
 from autoglm_phone.runner.weights import load_decoder
 
@@ -84,6 +85,8 @@ def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
         max_model_len=max_model_len,
         cache_namespace=hashlib.sha256(str(folder.resolve()).encode()).hexdigest(),
         seed=config.seed,
+        # A fixed number of threads is the user's word; without one, and on a CPU, we choose while running.
+        threads=ThreadTuner(torch.get_num_threads() if config.threads is None and device.type == "cpu" else 1),
     )
 
 

@@ -18,6 +18,7 @@ from autoglm_phone.runner.decoder import Decoder
 from autoglm_phone.runner.sampler import Sampler, token_logprobs
 from autoglm_phone.runner.sampling_state import SamplingState, uniform
 from autoglm_phone.runner.state import RequestState
+from autoglm_phone.runner.threads import ThreadTuner
 from autoglm_phone.runner.towers import Towers
 
 LOGIT_ROWS = 64  # prompt log-probabilities go through the head in pieces: 64 rows of 151,552 logits are 39 MB
@@ -42,6 +43,7 @@ class ModelRunner:
         max_model_len: int,
         cache_namespace: str,
         seed: int,
+        threads: ThreadTuner,
     ):
         spec = decoder.spec
         self.decoder = decoder
@@ -58,6 +60,7 @@ class ModelRunner:
         self.sampler = Sampler(spec.eos_token_ids)
         self.probe: LogitProbe | None = None
         self._seed = seed
+        self._threads = threads
         self._states: dict[str, RequestState] = {}
 
     def validate(self, request: EngineRequest) -> None:
@@ -83,14 +86,21 @@ class ModelRunner:
         request = sequence.request
         default_seed = int(uniform(self._seed, sequence.order) * (1 << 53))
         state = RequestState(sequence, SamplingState(sequence, default_seed))
-        if self.memories is not None:
-            state.memory = self.memories.build(request.media)
-        elif request.media:
-            state.inline = [(item.position, self.towers.encode(item)) for item in request.media]
+        if request.media:
+            with self._threads.step("towers"):
+                self._see(state)
         if self.spec.mrope_section is not None:
             images = [(item.position, item.data["grid_thw"]) for item in request.media]
             state.positions = mrope_positions(len(request.prompt_ids), images, merge_size=self.spec.merge_size)
         self._states[sequence.request_id] = state
+
+    def _see(self, state: RequestState) -> None:
+        """Run the towers on the request's media."""
+        media = state.sequence.request.media
+        if self.memories is not None:
+            state.memory = self.memories.build(media)
+        else:
+            state.inline = [(item.position, self.towers.encode(item)) for item in media]
 
     def release(self, request_id: str) -> None:
         self._states.pop(request_id, None)
@@ -100,6 +110,10 @@ class ModelRunner:
 
     @torch.inference_mode()
     def execute(self, rows: Sequence[Row]) -> list[RowResult]:
+        with self._threads.step(sum(row.count for row in rows)):
+            return self._execute(rows)
+
+    def _execute(self, rows: Sequence[Row]) -> list[RowResult]:
         placed = place_rows([(row, self._states[row.sequence.request_id]) for row in rows])
         hidden = self._forward(placed)
         if self.probe is not None:

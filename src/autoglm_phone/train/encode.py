@@ -1,6 +1,7 @@
 """Samples to token rows, in exactly the form that the chat template gives at inference (tests compare the two).
 
-Loss falls on what the assistant says: from after the generation prompt to </answer>, in every assistant turn.
+Loss falls on what the assistant says last: from after the generation prompt to </answer>. Earlier turns are context,
+often with their thought removed as clients send them, and must not teach an empty thought.
 """
 
 from __future__ import annotations
@@ -52,16 +53,17 @@ class Encoder:
         return self.tokenizer.encode(text, add_special_tokens=False).ids if text else []
 
     def row(self, turns: Sequence[Turn], rng: random.Random) -> Row:
-        """The whole conversation, every assistant turn labelled."""
+        """The whole conversation, its last assistant turn labelled."""
         ids = [ID["[gMASK]"], ID["<sop>"]]
         labels = [IGNORE, IGNORE]
         media: list[tuple[str, int]] = []
-        for turn in turns:
+        for index, turn in enumerate(turns):
             if turn.role == "assistant":
-                thinking = not (turn.reasoning and rng.random() < self.no_think)
+                last = index == len(turns) - 1
+                thinking = not (last and turn.reasoning and rng.random() < self.no_think)
                 head, said = self._assistant(turn, thinking)
                 ids += head + said
-                labels += [IGNORE] * len(head) + said
+                labels += [IGNORE] * len(head) + (said if last else [IGNORE] * len(said))
             else:
                 piece, marks = self._listen(turn)
                 media += [(kind, len(ids) + offset) for kind, offset in marks]

@@ -73,15 +73,15 @@ class Feeder:
             for batch in self.loader:
                 if self.stopped:
                     return
-                moved = self._move(batch)
+                shelf = self.shelves[batch.kind]
+                self.last_index = max(self.last_index, batch.index)
+                if len(shelf.fresh) < FRESH_LIMIT:  # else dropped: to wait would starve another kind
+                    moved = self._move(batch)
+                    with self.lock:
+                        shelf.arrived += 1
+                        shelf.fresh.append(moved)
+                        self.lock.notify_all()
                 with self.lock:
-                    self.last_index = max(self.last_index, batch.index)
-                    shelf = self.shelves[batch.kind]
-                    shelf.arrived += 1
-                    shelf.fresh.append(moved)
-                    if len(shelf.fresh) > FRESH_LIMIT:  # never wait here: the trainer may be waiting for another kind
-                        shelf.used.append(shelf.fresh.popleft())
-                    self.lock.notify_all()
                     while all(len(s.fresh) >= FRESH_LIMIT for s in self.shelves.values()) and not self.stopped:
                         self.lock.wait(1.0)  # the GPU is the slower side
         except BaseException as failure:  # handed to the training thread, which raises it

@@ -210,7 +210,9 @@ class Trainer:
         out: dict[str, Tensor] = {}
         waited = 0.0
         kinds = due(config.plan, self.progress.step)
+        timed = self.device.type == "cuda" and (self.progress.step + 1) % config.log_every == 0
         for kind in kinds:
+            began = self._clock(timed)
             batch, seconds = self.feeder.next(kind)
             waited += seconds
             losses = self._forward(batch, depth, skip)
@@ -218,9 +220,12 @@ class Trainer:
             for name, value in losses.items():
                 if name != "total":
                     out[f"{kind}/{name}"] = value.detach()
+            if timed:
+                out[f"{kind}/ms"] = torch.tensor(1000 * (self._clock(timed) - began - seconds))
             self.progress.tokens += batch.tokens * self.world
             self.progress.samples += len(batch.categories) * self.world
             self.progress.speech_seconds += speech_seconds(batch) * self.world
+        began = self._clock(timed)
         self._reduce()
         norm = torch.nn.utils.clip_grad_norm_([p for _, p in self.named if p.grad is not None], config.clip)
         if torch.isfinite(norm):
@@ -229,8 +234,16 @@ class Trainer:
             log.warning("step %d had a gradient that is not finite; it was left out", self.progress.step)
         for _, p in self.named:
             p.grad = None
+        if timed:
+            out["optimizer/ms"] = torch.tensor(1000 * (self._clock(timed) - began))
         out["norm"] = norm.detach()
         return out, waited
+
+    def _clock(self, timed: bool) -> float:
+        """Seconds, after the device has caught up where the time is reported."""
+        if timed:
+            torch.cuda.synchronize()
+        return time.monotonic()
 
     def _forward(self, batch: Batch, depth: int, skip: frozenset[int]) -> dict[str, Tensor]:
         if self.device.type != "cuda":

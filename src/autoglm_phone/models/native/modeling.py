@@ -103,7 +103,7 @@ class CrossAttention(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """GLM-4 block with norms before and after both halves, after an optional cross-attention."""
+    """GLM-4 block with norms before and after both halves. `cross_attn`, where there is one, runs before `forward`."""
 
     def __init__(self, config: AutoGLMPhoneConfig, index: int):
         super().__init__()
@@ -123,11 +123,7 @@ class DecoderLayer(nn.Module):
         sin: Tensor,
         mask: Tensor | None,
         cache: DynamicCache | None,
-        memory: Memory | None,
-        positions: Tensor,
     ) -> Tensor:
-        if self.cross_attn is not None and memory is not None:
-            x = self.cross_attn(x, memory, positions)
         x = x + self.post_self_attn_layernorm(self.self_attn(self.input_layernorm(x), cos, sin, mask, cache))
         return x + self.post_mlp_layernorm(self.mlp(self.post_attention_layernorm(x)))
 
@@ -297,8 +293,10 @@ class AutoGLMPhoneModel(AutoGLMPhonePreTrainedModel):
         boundaries: dict[int, Tensor] = {}
         for index, layer in enumerate(self.layers[:depth]):
             if index not in skip_layers:
+                if memory is not None and layer.cross_attn is not None:
+                    hidden = layer.cross_attn(hidden, memory, slots)
                 sliding = self.config.layer_types[index] == "sliding_attention"
-                hidden = layer(hidden, cos, sin, window if sliding else full, past_key_values, memory, slots)
+                hidden = layer(hidden, cos, sin, window if sliding else full, past_key_values)
             if index + 1 in self.config.exit_layers or index + 1 == len(self.layers):
                 boundaries[index + 1] = hidden
         return boundaries

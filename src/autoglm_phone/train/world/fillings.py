@@ -25,7 +25,7 @@ def rng_for(category: str, split: Split, index: int, seed: int = WORLD_SEED) -> 
     return random.Random(int.from_bytes(digest[:8], "big"))
 
 
-@lru_cache(maxsize=1 << 20)
+@lru_cache(maxsize=1 << 17)
 def split_of(pool: str, text: str) -> Split:
     """The split that a filling belongs to: 84 % train, 6 % validation, 10 % test."""
     bucket = int.from_bytes(hashlib.blake2b(f"{pool}\0{text}".encode(), digest_size=4).digest(), "big") % 100
@@ -34,13 +34,11 @@ def split_of(pool: str, text: str) -> Split:
 
 @lru_cache(maxsize=4096)
 def _partition(pool: str, items: tuple[str, ...], split: Split) -> tuple[str, ...]:
-    chosen = tuple(item for item in items if split_of(pool, item) == split)
-    # A short pool may leave a split empty: then deal it out by position, still without overlap.
-    if not chosen:
-        order = {"train": 0, "val": 1, "test": 2}[split]
-        ranked = sorted(items, key=lambda item: hashlib.blake2b(f"{pool}\0{item}".encode()).digest())
-        chosen = tuple(ranked[2:]) if order == 0 else (ranked[order - 1],)
-    return chosen
+    dealt = {name: tuple(item for item in items if split_of(pool, item) == name) for name in ("train", "val", "test")}
+    if not all(dealt.values()):  # a short pool left a split empty: deal it out by rank instead, one each to the others
+        ranked = tuple(sorted(items, key=lambda item: hashlib.blake2b(f"{pool}\0{item}".encode()).digest()))
+        dealt = {"test": ranked[:1], "val": ranked[1:2], "train": ranked[2:]}
+    return dealt[split]
 
 
 def pick(rng: random.Random, pool: str, items: Sequence[str], split: Split) -> str:
@@ -62,7 +60,7 @@ def compose(rng: random.Random, pool: str, make: Callable[[random.Random], T], s
 def template(
     rng: random.Random, pool: str, items: Sequence[T], split: Split, unseen: bool, held_out: float = 0.15
 ) -> T:
-    """One phrase template. The last `held_out` part of the list (at least one) is never used outside unseen test samples."""
+    """One phrase template. The last `held_out` part of the list (at least one) serves unseen test samples only."""
     cut = len(items) - max(1, int(len(items) * held_out)) if len(items) > 2 else len(items)
     if unseen and split != "test":
         raise ConfigError(f"unseen templates exist in the test split only, not in {split!r} (pool {pool!r})")

@@ -1,6 +1,6 @@
 """Names, things, places and apps, in both languages: the fillings that many categories share.
 
-Pairs are (zh, en) of the same meaning where both are given; pools are dealt out to splits by `fillings.pick`.
+Pairs are (zh, en) of the same meaning where both are given; pools are dealt out to splits.
 """
 
 # ruff: noqa: E501 (phrase tables read better in long lines)
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import random
 
-from autoglm_phone.train.world.fillings import compose, pick
+from autoglm_phone.train.world.fillings import compose
 from autoglm_phone.train.world.sample import Lang, Split
+from autoglm_phone.train.world.text.deal import deal
 
 NAMES_ZH: tuple[str, ...] = (
     "小明",
@@ -340,7 +341,7 @@ _SURNAMES_EN = (
 def person_name(rng: random.Random, lang: Lang, split: Split) -> str:
     """A name of this split: from the list, or composed of a surname and a given name."""
     if rng.random() < 0.55:
-        return pick(rng, "names", NAMES_ZH if lang == "zh" else NAMES_EN, split)
+        return deal(rng, "names", NAMES_ZH if lang == "zh" else NAMES_EN, split)
     return compose(rng, "names.composed", _compose_zh if lang == "zh" else _compose_en, split)
 
 

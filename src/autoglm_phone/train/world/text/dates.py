@@ -235,17 +235,15 @@ def _leap(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
             lang,
             split,
             unseen,
-            ("{y}年[有|一共有|是]多少天?", "{y}年[全年|一年][有|]几天?", "{y}年的2月有多少天?"),
+            ("{y}年[有|一共有|是]多少天?", "{y}年[全年|一年][有|]几天?", "{y}年全年共几天?"),
             (
                 "How many days does {y} have?",
                 "How many days are [there |]in the year {y}?",
-                "How many days did February {y} have?",
+                "{y} has how many days in all?",
             ),
             y=str(year),
         )
-        # The February pattern is the last of the list, so it is a held-out one.
-        february = "2月" in question or "ebru" in question.lower()
-        days = (29 if yes else 28) if february else (366 if yes else 365)
+        days = 366 if yes else 365
         answer = f"有 {days} 天。" if lang == "zh" else f"It has {days} days."
         return numeric(lang, 2, question, answer, lines, [str(days)])
     question = ask(

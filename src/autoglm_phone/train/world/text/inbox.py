@@ -7,10 +7,11 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from autoglm_phone.train.world.fillings import compose, pick
+from autoglm_phone.train.world.fillings import compose
 from autoglm_phone.train.world.lexicon import person_name
 from autoglm_phone.train.world.lexicon_phone import CHAT_APPS, EVENTS, ITEMS, PLACES
 from autoglm_phone.train.world.sample import Lang, Split
+from autoglm_phone.train.world.text.deal import deal
 from autoglm_phone.train.world.text.grammar import full_width
 
 
@@ -75,8 +76,8 @@ def message(
     kind = kind or rng.choice(KINDS)
     sender = sender or person_name(rng, lang, split)
     at = clock(rng.randrange((received // 15 + 2) * 15, 23 * 60, 15))  # later on the same day
-    place = pick(rng, f"inbox.place.{lang}", PLACES[lang], split)
-    item = pick(rng, f"inbox.item.{lang}", ITEMS[lang], split)
+    place = deal(rng, f"inbox.place.{lang}", PLACES[lang], split)
+    item = deal(rng, f"inbox.item.{lang}", ITEMS[lang], split)
     minutes = rng.choice((5, 10, 15, 20, 25, 30, 40))
     text = rng.choice(_TEXTS[kind][lang]).format(at=at, place=place, item=item, minutes=minutes)
     if lang == "zh":
@@ -100,7 +101,7 @@ def messages(rng: random.Random, lang: Lang, split: Split, count: int) -> list[M
     for _ in range(count):
         received += rng.randrange(1, 75)
         new = message(rng, lang, split, received)
-        while new.sender in senders:
+        while any(new.sender in other or other in new.sender for other in senders):
             new = message(rng, lang, split, received)
         senders.add(new.sender)
         found.append(new)
@@ -147,7 +148,7 @@ def entries(rng: random.Random, lang: Lang, split: Split, count: int, clash: boo
         else:
             continue
         titles.add(title)
-        made.append(Entry(title, start, end, pick(rng, f"inbox.place.{lang}", PLACES[lang], split)))
+        made.append(Entry(title, start, end, deal(rng, f"inbox.place.{lang}", PLACES[lang], split)))
     return made if made[-1].start >= made[0].start else sorted(made, key=lambda entry: entry.start)
 
 
@@ -160,7 +161,7 @@ _KINDS_OF_EVENT: dict[Lang, tuple[str, ...]] = {
 def _title(rng: random.Random, lang: Lang, split: Split) -> str:
     """An event, half of the time of a certain kind; the whole title belongs to the split."""
     if rng.random() < 0.5:
-        return pick(rng, f"inbox.event.{lang}", EVENTS[lang], split)
+        return deal(rng, f"inbox.event.{lang}", EVENTS[lang], split)
     join = "" if lang == "zh" else " "
     return compose(rng, "inbox.title", lambda r: r.choice(_KINDS_OF_EVENT[lang]) + join + r.choice(EVENTS[lang]), split)
 

@@ -14,11 +14,12 @@ import random
 import re
 
 from autoglm_phone.train.world import lexicon_topics as topics
-from autoglm_phone.train.world.fillings import pick, split_of
+from autoglm_phone.train.world.fillings import split_of
 from autoglm_phone.train.world.lexicon import person_name
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Lang, Sample, Split, Turn
 from autoglm_phone.train.world.scoring import Score, numbers, scorer
+from autoglm_phone.train.world.text.deal import deal
 from autoglm_phone.train.world.text.grammar import phrase_key, say, say_one, vary
 from autoglm_phone.train.world.text.nonsense import chinese_word, english_word, gibberish
 from autoglm_phone.train.world.text.oos_phrases import ANSWERS, ASK, MISSING
@@ -48,7 +49,7 @@ def _topic(rng: random.Random, kind: str, lang: Lang, split: Split) -> str:
     pool = topics.SEEN.get(kind)
     if pool is None:  # "task" has only held-out entities and made-up ones
         return rng.choice(topics.HELD_OUT[kind][lang]) if split == "test" else _made_up(rng, kind, lang, split)
-    return pick(rng, f"oos.{kind}.{lang}", pool[lang], split)
+    return deal(rng, f"oos.{kind}.{lang}", pool[lang], split)
 
 
 def _made_up(rng: random.Random, kind: str, lang: Lang, split: Split) -> str:
@@ -68,7 +69,7 @@ def _question(rng: random.Random, kind: str, lang: Lang, split: Split, unseen: b
     if kind == "gibberish":
         return gibberish(rng, lang)
     if kind == "foreign":
-        return pick(rng, "oos.foreign", topics.FOREIGN, split)
+        return deal(rng, "oos.foreign", topics.FOREIGN, split)
     slots = {"x": "", "y": "", "who": person_name(rng, lang, split)}
     if kind in ("opinion", "choice"):
         slots["x"] = _topic(rng, rng.choice(("person", "place", "work", "concept")), lang, split)
@@ -77,7 +78,7 @@ def _question(rng: random.Random, kind: str, lang: Lang, split: Split, unseen: b
         slots["x"] = (
             _topic(rng, "live", lang, split)
             if lang == "zh"
-            else pick(rng, "oos.live.en", topics.SEEN["live"]["en"], split)
+            else deal(rng, "oos.live.en", topics.SEEN["live"]["en"], split)
         )
         slots["y"] = _topic(rng, "place", lang, split)
     elif kind in ("private", "fragment", "act"):

@@ -220,7 +220,12 @@ def ask_intent(
         core = say(rng, template(rng, name, intent.questions, split, unseen), bot=rng.choice(_BOTS)).replace(" '", "'")
         # A held-out pattern is new by itself: its expansions are not dealt out.
         if unseen or split_of(pool, phrase_key(core)) == split:
-            return intent, vary(rng, core, lang, level=1.4), say(rng, rng.choice(intent.answers))
+            # A greeting or thanks around small talk would be small talk of another kind.
+            return (
+                intent,
+                vary(rng, core, lang, level=1.4, framed=pool != "smalltalk"),
+                say(rng, rng.choice(intent.answers)),
+            )
     raise ConfigError(f"{pool}: no question for split {split!r}")
 
 

@@ -17,7 +17,7 @@ import random
 from typing import Any
 
 from autoglm_phone.errors import ConfigError
-from autoglm_phone.train.world.fillings import pick, split_of, template
+from autoglm_phone.train.world.fillings import split_of, template
 from autoglm_phone.train.world.lexicon import person_name
 from autoglm_phone.train.world.lexicon_phone import APPS, EVENTS, ITEMS, PLACES
 from autoglm_phone.train.world.lexicon_tools import (
@@ -35,6 +35,7 @@ from autoglm_phone.train.world.lexicon_topics import SEEN
 from autoglm_phone.train.world.registry import Draft, category
 from autoglm_phone.train.world.sample import Lang, Sample, Split, Turn
 from autoglm_phone.train.world.scoring import Score, scorer
+from autoglm_phone.train.world.text.deal import deal
 from autoglm_phone.train.world.text.grammar import full_width, say
 from autoglm_phone.train.world.text.nonsense import english_word
 from autoglm_phone.train.world.text.reply import reply
@@ -58,7 +59,7 @@ _DRAWN = frozenset({"minutes", "percent", "clock", "symbol", "code", "currency",
 
 def _value(rng: random.Random, argument: Argument, lang: Lang, split: Split) -> str | int:
     def from_pool(name: str, items: tuple[str, ...]) -> str:
-        return pick(rng, f"tools.{name}.{lang}", items, split)
+        return deal(rng, f"tools.{name}.{lang}", items, split)
 
     pool = argument.pool
     if pool == "minutes":
