@@ -27,7 +27,7 @@ app.add_typer(model_app, name="model")
 # Commands of other parts, imported only when they are called: name → (module, typer app, extra, help).
 LAZY = {
     "train": ("autoglm_phone.train.cli", "app", "train", "Train the native family on the world."),
-    "eval": ("autoglm_phone.train.cli", "eval_app", "train", "Score a model on a suite."),
+    "eval": ("autoglm_phone.bench.cli", "eval_app", "train", "Score a model on a suite."),
     "bench": ("autoglm_phone.bench.cli", "app", "bench", "Measure latency, memory and load."),
 }
 _EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}

@@ -30,5 +30,5 @@ class BatchSizes:
     text_buckets: tuple[int, ...] = (64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536)
     # Share of the workers' time that each kind gets; the trainer takes batches as they come.
     worker_share: dict[str, float] = field(
-        default_factory=lambda: {"text": 0.10, "image": 0.34, "audio": 0.38, "joint": 0.18}
+        default_factory=lambda: {"text": 0.12, "image": 0.40, "audio": 0.38, "joint": 0.10}
     )
