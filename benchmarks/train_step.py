@@ -12,7 +12,7 @@ import torch
 
 from autoglm_phone.models.native.configuration import PRESETS, preset
 from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
-from autoglm_phone.train.data import Batch
+from autoglm_phone.train.data import Batch, memory_layout
 from autoglm_phone.train.encode import IGNORE
 from autoglm_phone.train.mixture import BatchSizes
 from autoglm_phone.train.muon import MuonAdam, OptimConfig
@@ -28,7 +28,7 @@ def random_batch(kind: str, sizes: BatchSizes, device: torch.device, text_length
     rows, length = (sizes.text_tokens // text_length, text_length) if kind == "text" else (media_rows * per, 96)
     ids = torch.randint(20, 8000, (rows, length), device=device)
     labels = torch.where(torch.rand(rows, length, device=device) < 0.5, ids, IGNORE)
-    batch = Batch(kind, ids, labels, [kind] * rows, torch.full((rows,), 3, device=device))
+    batch = Batch(kind, ids, labels, [kind] * rows, first=torch.full((rows,), 3, device=device))
     if kind in ("image", "joint"):
         batch.pixels = torch.randint(0, 255, (media_rows, 3, 800, 368), dtype=torch.uint8, device=device)
         batch.grids = torch.tensor([[50 - i % 5, 23 - i % 3] for i in range(media_rows)], device=device)
@@ -43,8 +43,10 @@ def random_batch(kind: str, sizes: BatchSizes, device: torch.device, text_length
         batch.ctc = torch.randint(1, 1200, (media_rows * 20,), device=device)
         batch.ctc_lengths = torch.full((media_rows,), 20, device=device)
     if kind == "joint":
-        batch.memory_rows = [[("image", i), ("audio", i)] for i in range(media_rows)]
-        batch.starts = [[3, 6]] * media_rows
+        cpu = Batch("joint", ids.cpu(), labels.cpu(), [])
+        cpu.pixels, cpu.grids, cpu.wave = batch.pixels.cpu(), batch.grids.cpu(), batch.wave.cpu()
+        cpu.wave_lengths = batch.wave_lengths.cpu()
+        batch.memory = memory_layout(cpu, [(("image", 3), ("audio", 6))] * media_rows, 16).to(device)
     return batch
 
 

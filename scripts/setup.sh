@@ -45,9 +45,12 @@ pip=(.venv/bin/python -m pip --disable-pip-version-check -q)
 "${pip[@]}" install -e ".[$extras]"
 case ",$extras," in *,train,*)
   # The world draws with real fonts and speaks with a second synthesizer; both come from Debian.
-  if ! ls /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc /usr/lib/*/libflite.so.1 >/dev/null 2>&1; then
-    debian $(sed -n 's/^ *"\(fonts-[^"]*\)"$/\1/p; s/^ *"\(fonts-[^"]*\) "$/\1/p' src/autoglm_phone/train/world/assets.py) \
-      libflite1 libgl1 libegl1 libfontconfig1 || echo "setup: without them the tests of the drawn world are left out" >&2
+  if ! ls /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc /usr/share/fonts/opentype/inter/Inter-Regular.otf \
+    /usr/lib/*/libflite.so.1 >/dev/null 2>&1; then
+    debian fonts-noto-cjk fonts-noto-core fonts-wqy-zenhei fonts-wqy-microhei fonts-droid-fallback \
+      fonts-roboto-unhinted fonts-open-sans fonts-lato fonts-inter fonts-liberation2 fonts-cantarell fonts-dejavu \
+      fonts-material-design-icons-iconfont fonts-font-awesome libflite1 libgl1 libegl1 libfontconfig1 ||
+      echo "setup: without them the world can't be drawn and its tests fail" >&2
   fi ;;
 esac
 echo "$stamp" > .venv/.stamp

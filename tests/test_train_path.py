@@ -187,3 +187,42 @@ def test_a_worker_that_crashes_is_replaced():
     crew.close()
     assert 1 in seen  # lane 0 in its second life
     assert crew.deaths == 1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["image", "audio", "joint"])
+def test_batches_give_the_loss_of_the_reference_forward(prepared, kind):
+    from autoglm_phone.models.native.configuration import preset
+    from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
+    from autoglm_phone.train.data import WorldStream
+    from autoglm_phone.train.objective import Objective
+
+    torch.manual_seed(0)
+    model = AutoGLMPhoneForConditionalGeneration(preset("mini", **TINY)).eval()
+    for layer in model.model.layers:
+        if layer.cross_attn is not None:
+            torch.nn.init.constant_(layer.cross_attn.gate, 0.8)
+    objective = Objective(model, 1)
+    sizes = BatchSizes(512, 3, 2, 3, 3)
+    stream = WorldStream(
+        (prepared / "tokenizer.json").read_text(), "打开", {"打": 1}, 1120, sizes, seed=0, kinds=(kind,)
+    )
+    batch = next(iter(stream(0)))
+    losses = objective(batch, None, augment=False)
+
+    per = len(batch.ids) // len(batch.categories)
+    total, count = 0.0, 0
+    for row in range(len(batch.ids)):
+        media = {}
+        if batch.pixels is not None:
+            high, wide = batch.grids[row // per].tolist()
+            media["pixel_values"] = batch.pixels[row // per][None, :, : 16 * high, : 16 * wide].float() / 127.5 - 1
+        if batch.wave is not None:
+            wave, length = batch.wave[row // per][None], batch.wave_lengths[row // per][None]
+            mel, frames = batched_log_mel(wave, length, 80)
+            media["input_features"] = mel[:, :, : int(frames)]
+        logits = model(batch.ids[row : row + 1], **media).logits[0]
+        chosen = batch.labels[row] != IGNORE
+        total += float(torch.nn.functional.cross_entropy(logits[chosen], batch.labels[row][chosen], reduction="sum"))
+        count += int(chosen.sum())
+    assert abs(total / count - float(losses["text"])) < 1e-4

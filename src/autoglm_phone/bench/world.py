@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from autoglm_phone.bench import fixed
 from autoglm_phone.engine.request import SamplingParams
 from autoglm_phone.errors import ConfigError
 from autoglm_phone.train.world import registry, scoring
@@ -97,46 +99,65 @@ def model_digest(folder: Path) -> str:
 
 def run(
     llm: Any,
-    categories: Sequence[str],
-    count: int,
+    samples: Mapping[str, Sequence[Callable[[], Sample]]],
     *,
-    split: Split = "test",
     store: Path,
     digest: str,
     thinking: bool = True,
     batch: int = 16,
     say: Callable[[str], None] = print,
 ) -> dict[str, scoring.CategoryScore]:
-    """Answer and score the first `count` samples of each category; prints a line per category as it is done.
+    """Answer and score the samples of each category (drawn when they are needed); a line per category as it is done.
 
     Raises:
-        ConfigError: an unknown category, or a store that holds another model's answers.
+        ConfigError: a store that holds another model's answers.
     """
-    unknown = [c for c in categories if c not in registry.CATEGORIES]
-    if unknown:
-        raise ConfigError(f"unknown categories: {', '.join(unknown)}; known: {', '.join(registry.CATEGORIES)}")
     known = _load(store, digest)
     table: dict[str, scoring.CategoryScore] = {}
     params = SamplingParams(temperature=0.0, max_tokens=MAX_TOKENS)
     say(header())
     with store.open("a") as file:
-        for category in categories:
+        for category, makers in samples.items():
             pairs: list[tuple[Sample, str]] = []
-            for start in range(0, count, batch):
-                samples = [registry.generate(category, split, i) for i in range(start, min(count, start + batch))]
-                new = [s for s in samples if s.id not in known]
-                if new:
-                    outputs = llm.chat([messages(s) for s in new], params, enable_thinking=thinking)
-                    for sample, output in zip(new, outputs, strict=True):
-                        best = output.outputs[0]
-                        done = Answered(sample.id, with_calls(best), best.reasoning, len(best.token_ids))
-                        known[sample.id] = done
-                        file.write(json.dumps(vars(done), ensure_ascii=False) + "\n")
-                    file.flush()
-                pairs += [(s, known[s.id].answer) for s in samples]
+            for start in range(0, len(makers), batch):
+                drawn = [make() for make in makers[start : start + batch]]
+                new = [s for s in drawn if s.id not in known]
+                outputs = llm.chat([messages(s) for s in new], params, enable_thinking=thinking) if new else []
+                for sample, output in zip(new, outputs, strict=True):
+                    best = output.outputs[0]
+                    done = Answered(sample.id, with_calls(best), best.reasoning, len(best.token_ids))
+                    known[sample.id] = done
+                    file.write(json.dumps(vars(done), ensure_ascii=False) + "\n")
+                file.flush()
+                pairs += [(s, known[s.id].answer) for s in drawn]
             table[category] = scoring.corpus_scores(pairs)[category]
             say(line(table[category]))
     return table
+
+
+def world_samples(categories: Sequence[str], count: int, split: Split) -> dict[str, list[Callable[[], Sample]]]:
+    """The first `count` samples of each category.
+
+    Raises:
+        ConfigError: an unknown category.
+    """
+    unknown = [c for c in categories if c not in registry.CATEGORIES]
+    if unknown:
+        raise ConfigError(f"unknown categories: {', '.join(unknown)}; known: {', '.join(registry.CATEGORIES)}")
+    return {c: [partial(registry.generate, c, split, i) for i in range(count)] for c in categories}
+
+
+def fixed_samples(categories: Sequence[str]) -> dict[str, list[Callable[[], Sample]]]:
+    """The fixed set of 100 samples, all or some categories."""
+    table: dict[str, list[Callable[[], Sample]]] = {}
+    for sample in fixed.load(fixed.FOLDER):
+        if not categories or sample.category in categories:
+            table.setdefault(sample.category, []).append(partial(_same, sample))
+    return table
+
+
+def _same(sample: Sample) -> Sample:
+    return sample
 
 
 def with_calls(output: Any) -> str:

@@ -23,9 +23,13 @@ def run(
     minutes: Annotated[float, typer.Option(help="length of the whole schedule")] = 45.0,
     call_seconds: Annotated[float, typer.Option(help="stop after this long, leaving a checkpoint")] = 1e9,
     resume: Annotated[bool, typer.Option(help="go on from the checkpoint in --out")] = False,
-    init_from: Annotated[Path | None, typer.Option(help="start a new schedule from this run's weights")] = None,
+    init_from: Annotated[
+        Path | None, typer.Option(help="new schedule from the weights of a run or model folder")
+    ] = None,
     workers: Annotated[int, typer.Option(help="data processes per GPU")] = max(1, (os.cpu_count() or 2) - 1),
-    plan: Annotated[str, typer.Option(help="micro-batches of a step, comma-separated")] = "text,image,audio,joint/2",
+    plan: Annotated[
+        str, typer.Option(help="micro-batches of a step, comma-separated")
+    ] = "text,image,audio,image/2,joint/4",
     muon_lr: float = 0.015,
     adam_lr: float = 2e-3,
     decay_from: Annotated[float, typer.Option(help="fraction of the schedule where the decay begins")] = 0.55,
@@ -61,12 +65,16 @@ def run(
 
 @app.command()
 def prepare(
-    out: Folder = Path("runs/prepared"), text_samples: int = 4000, media_samples: int = 400, vocab_size: int = 8192
+    out: Folder = Path("runs/prepared"),
+    base: Annotated[Path | None, typer.Option(help="keep this folder's tokenizer and CTC characters")] = None,
+    text_samples: int = 4000,
+    media_samples: int = 400,
+    vocab_size: int = 8192,
 ) -> None:
     """Look through the world once: tokenizer, CTC characters, glyph inventory."""
     from autoglm_phone.train.prepare import prepare as look_through
 
-    sizes = look_through(out, text_samples=text_samples, media_samples=media_samples, vocab_size=vocab_size)
+    sizes = look_through(out, base=base, text_samples=text_samples, media_samples=media_samples, vocab_size=vocab_size)
     typer.echo(f"wrote {out}: {sizes}")
 
 

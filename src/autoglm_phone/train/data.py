@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ from PIL import Image
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from autoglm_phone.models.native.audio import state_lengths
+from autoglm_phone.models.native.mel import HOP
+from autoglm_phone.models.native.modeling import FAR
 from autoglm_phone.models.native.processing import patch_grid
 from autoglm_phone.train.encode import IGNORE, Encoder, Row
 from autoglm_phone.train.mixture import KINDS, BatchSizes
@@ -35,32 +38,39 @@ ROW_LENGTHS = (96, 160, 320)  # tokens; rows of media batches wait for their lik
 class Batch:
     """One micro-batch. Text rows are right-padded, so causal attention needs no mask.
 
-    ids, labels: long [R, L]. first: long [R], index of the row's first medium (or past the end).
+    ids, labels: long [R, L]. where: long [N], the flat positions in [R * L] that have a label, found here because the
+        trainer would have to wait for the GPU to find them.
+    first: long [R], index of the row's first medium (or past the end).
     pixels uint8 [I, 3, H, W] with grids [I, 2]; wave float32 [A, T] with wave_lengths [A] in samples.
-    memory_rows: the media of each of the G memory rows as (kind, index among its kind); R is a multiple of G.
-    starts: for kind "joint", per row the token index of each medium.
-    glyphs: long [N, 2] of (flat patch index in [I, H/16 * W/16], character id). ctc: characters per clip.
+    memory: for kind "joint", long [R, M, 3]: which state (an index into all picture states, then all clip states,
+        then one row of zeros), which ordinal embedding, from which token on it is seen. See `modeling.Memory`.
+    glyphs: long [N, 2] of (flat patch index in [I, H/16 * W/16], character id); blanks: patches without a glyph.
+    ctc: characters per clip.
     """
 
     kind: str
     ids: Tensor
     labels: Tensor
     categories: list[str]
+    where: Tensor | None = None
     first: Tensor | None = None
     pixels: Tensor | None = None
     grids: Tensor | None = None
     wave: Tensor | None = None
     wave_lengths: Tensor | None = None
-    memory_rows: list[list[tuple[str, int]]] = field(default_factory=list)
-    starts: list[list[int]] = field(default_factory=list)
+    memory: Tensor | None = None
     glyphs: Tensor | None = None
+    blanks: Tensor | None = None
     ctc: Tensor | None = None
     ctc_lengths: Tensor | None = None
     index: int = 0  # how far this worker has come, for resuming
 
-    @property
-    def tokens(self) -> int:
-        return int((self.labels != IGNORE).sum())
+    tokens: int = 0  # labels, as many as `where` has
+
+    def __post_init__(self) -> None:
+        if self.where is None:
+            self.where = (self.labels.flatten() != IGNORE).nonzero()[:, 0]
+            self.tokens = len(self.where)
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         for name, value in vars(self).items():
@@ -113,6 +123,37 @@ def shrink(picture: Picture, max_patches: int, vocabulary: dict[str, int]) -> tu
     return pixels, np.array(glyphs, dtype=np.int64).reshape(-1, 2)
 
 
+def memory_layout(batch: Batch, media: list[tuple[tuple[str, int], ...]], max_media: int) -> Tensor:
+    """`Batch.memory` for rows with these media as (kind, token index), whose pictures and clips lie in order."""
+    patches = (batch.pixels.shape[2] // 16) * (batch.pixels.shape[3] // 16) if batch.pixels is not None else 0
+    cols = batch.pixels.shape[3] // 16 if batch.pixels is not None else 0
+    clip_base = patches * (len(batch.pixels) if batch.pixels is not None else 0)
+    steps = int(state_lengths(batch.wave.shape[1] // HOP)) if batch.wave is not None else 0
+    zero = clip_base + steps * (len(batch.wave) if batch.wave is not None else 0)
+    rows, counter = [], {"image": 0, "audio": 0}
+    for marks in media:
+        pieces, seen = [], {"image": 0, "audio": 0}
+        for kind, place in marks:
+            index, ordinal = counter[kind], min(seen[kind], max_media - 1)
+            counter[kind] += 1
+            seen[kind] += 1
+            if kind == "image":
+                assert batch.grids is not None  # internal: the batch holds this picture
+                high, wide = batch.grids[index].tolist()
+                states = (np.arange(high)[:, None] * cols + np.arange(wide)).reshape(-1) + index * patches
+            else:
+                assert batch.wave_lengths is not None  # internal: the batch holds this clip
+                length = int(state_lengths(int(batch.wave_lengths[index]) // HOP))
+                states = np.arange(length) + clip_base + index * steps
+                ordinal += max_media
+            pieces.append(np.stack((states, np.full_like(states, ordinal), np.full_like(states, place)), 1))
+        rows.append(np.concatenate(pieces))
+    out = np.full((len(rows), max(map(len, rows)), 3), (zero, 0, FAR), dtype=np.int64)
+    for i, row in enumerate(rows):
+        out[i, : len(row)] = row
+    return torch.from_numpy(out)
+
+
 class WorldStream:
     """Endless micro-batches of one split: stream(worker, lives) gives a worker its batches; see the module's docstring.
 
@@ -133,6 +174,7 @@ class WorldStream:
         world: int = 1,
         offset: int = 0,
         workers: int = 1,
+        max_media: int = 16,
         kinds: tuple[str, ...] = ("text", "image", "audio", "joint"),
     ):
         self.tokenizer_json = tokenizer_json
@@ -144,6 +186,7 @@ class WorldStream:
         self.seed = seed
         self.rank, self.world, self.offset = rank, world, offset
         self.workers = max(1, workers)
+        self.max_media = max_media
         self.kinds = kinds
 
     def __call__(self, worker: int = 0, lives: int = 0) -> Iterator[Batch]:
@@ -242,21 +285,15 @@ class WorldStream:
         length = -(-max(len(row.ids) for row in rows) // 32) * 32
         ids, labels = pad_rows(rows, length)
         first = torch.tensor([min((p for _, p in row.media), default=1 << 20) for row in rows])
-        batch = Batch(kind, ids, labels, [item.category for item in items], first)
-        batch.starts = [[p for _, p in row.media] for row in rows]
+        batch = Batch(kind, ids, labels, [item.category for item in items], first=first)
         pictures = [p for item in items for p in item.pictures]
         clips = [c for item in items for c in item.clips]
-        counter = {"image": 0, "audio": 0}
-        for item in items:
-            media = []
-            for medium, _ in item.rows[0].media:
-                media.append((medium, counter[medium]))
-                counter[medium] += 1
-            batch.memory_rows.append(media)
         if pictures:
             self._pictures(batch, pictures)
         if clips:
             self._clips(batch, clips)
+        if kind == "joint":
+            batch.memory = memory_layout(batch, [row.media for row in rows], self.max_media)
         return batch
 
     @staticmethod
@@ -276,6 +313,14 @@ class WorldStream:
         batch.pixels = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
         batch.grids = torch.from_numpy(grids)
         batch.glyphs = torch.from_numpy(np.concatenate(glyphs))
+        taken = np.zeros((len(pictures), height // 16, cols), dtype=bool)
+        taken.reshape(-1)[batch.glyphs[:, 0].numpy()] = True
+        for i, (rows, own) in enumerate(grids):
+            taken[i, rows:] = True
+            taken[i, :, own:] = True
+        empty = np.flatnonzero(~taken)
+        # A quarter as many patches without a glyph as with one: enough for the head to learn "nothing here".
+        batch.blanks = torch.from_numpy(empty[:: max(1, 4 * len(empty) // max(1, len(batch.glyphs)))])
 
     @staticmethod
     def _clips(batch: Batch, clips: list[tuple[np.ndarray, np.ndarray]]) -> None:

@@ -17,7 +17,6 @@ from autoglm_phone.models.native.audio import state_lengths
 from autoglm_phone.models.native.mel import FFT, HOP, SAMPLE_RATE, WINDOW, mel_filters
 from autoglm_phone.models.native.modeling import FAR, AutoGLMPhoneForConditionalGeneration, Memory
 from autoglm_phone.train.data import Batch
-from autoglm_phone.train.encode import IGNORE
 
 
 @dataclass(frozen=True)
@@ -85,13 +84,13 @@ class Objective(nn.Module):
         losses: dict[str, Tensor] = {}
         memory = self._memory(batch, losses, augment)
         boundaries = self.model.model(batch.ids, memory=memory, skip_layers=skip)
-        chosen = batch.labels != IGNORE
-        targets = batch.labels[chosen]
+        assert batch.where is not None  # internal: every batch finds its labels when it is made
+        targets = batch.labels.flatten()[batch.where]
         full = len(self.model.model.layers)
         for depth in (full, exit_depth):
             if depth is None:
                 continue
-            state = self.model.model.head_state(boundaries[depth][chosen], depth)
+            state = self.model.model.head_state(boundaries[depth].flatten(0, 1)[batch.where], depth)
             logits = self.model.lm_head(state)
             losses["text" if depth == full else "exit"] = F.cross_entropy(logits.float(), targets)
             if depth == full:
@@ -112,7 +111,7 @@ class Objective(nn.Module):
             hidden, place, valid = core.vision.features(pixels, batch.grids)
             images = core.vision.project(hidden) + core.vision.out_position(place)
             if batch.glyphs is not None and len(batch.glyphs):
-                losses["glyph"] = self._glyph_loss(hidden, batch, valid)
+                losses["glyph"] = self._glyph_loss(hidden, batch)
         if batch.wave is not None and batch.wave_lengths is not None:
             mel, counts = batched_log_mel(batch.wave, batch.wave_lengths, core.config.audio_config.num_mel_bins)
             mel = augment_mel(mel, counts) if augment else mel
@@ -125,20 +124,15 @@ class Objective(nn.Module):
                 )  # fmt: skip
         return self._lay_out(batch, images, valid, clips, keep)
 
-    def _glyph_loss(self, hidden: Tensor, batch: Batch, valid: Tensor | None) -> Tensor:
+    def _glyph_loss(self, hidden: Tensor, batch: Batch) -> Tensor:
         flat = hidden.flatten(0, 1)
         assert batch.glyphs is not None  # internal: checked by the caller
         patches, chars = batch.glyphs.unbind(1)
         loss = F.cross_entropy(self.ocr_head(flat[patches]).float(), chars)
-        # As many patches without a glyph as with one, so that the head learns to say "nothing here".
-        blank = torch.ones(flat.shape[0], dtype=torch.bool, device=flat.device)
-        blank[patches] = False
-        if valid is not None:
-            blank &= valid.flatten()
-        empty = blank.nonzero()[:, 0]
-        empty = empty[torch.randint(len(empty), (max(1, len(patches) // 4),), device=flat.device)]
-        none = F.cross_entropy(self.ocr_head(flat[empty]).float(), torch.zeros_like(empty))
-        return loss + 0.25 * none
+        if batch.blanks is None or not len(batch.blanks):
+            return loss
+        blanks = self.ocr_head(flat[batch.blanks]).float()
+        return loss + 0.25 * F.cross_entropy(blanks, torch.zeros_like(batch.blanks))
 
     def _lay_out(
         self, batch: Batch, images: Tensor | None, valid: Tensor | None, clips: Tensor | None, keep: Tensor | None
@@ -150,34 +144,12 @@ class Objective(nn.Module):
             return Memory(images + ordinals[0], torch.where(valid, 0, FAR), batch.first)
         if clips is not None and batch.kind == "audio" and keep is not None:
             return Memory(clips + ordinals[audio_base], torch.where(keep, 0, FAR), batch.first)
-        if images is None and clips is None:
+        if batch.memory is None:
             return None
-        sizes = {
-            "image": valid.sum(-1).tolist() if valid is not None else [],
-            "audio": keep.sum(-1).tolist() if keep is not None else [],
-        }
-        rows, starts = [], []
-        for media, places in zip(batch.memory_rows, batch.starts, strict=True):
-            pieces, where = [], []
-            seen = {"image": 0, "audio": 0}
-            for (kind, index), place in zip(media, places, strict=True):
-                if kind == "image":
-                    assert images is not None  # internal: the batch holds this picture
-                    assert valid is not None  # internal
-                    states = images[index][valid[index]] + ordinals[seen[kind]]
-                else:
-                    assert clips is not None  # internal: the batch holds this clip
-                    assert keep is not None  # internal
-                    states = clips[index][keep[index]] + ordinals[audio_base + seen[kind]]
-                seen[kind] = min(seen[kind] + 1, audio_base - 1)
-                pieces.append(states)
-                where += [place] * int(sizes[kind][index])
-            rows.append(torch.cat(pieces))
-            starts.append(torch.tensor(where, device=batch.ids.device))
-        return Memory(
-            nn.utils.rnn.pad_sequence(rows, batch_first=True),
-            nn.utils.rnn.pad_sequence(starts, batch_first=True, padding_value=FAR),
-        )
+        index, ordinal, starts = batch.memory.unbind(-1)
+        flat = [states.flatten(0, 1) for states in (images, clips) if states is not None]
+        zero = torch.zeros(1, flat[0].shape[-1], dtype=flat[0].dtype, device=flat[0].device)
+        return Memory(torch.cat((*flat, zero))[index] + ordinals[ordinal], starts)
 
 
 def speech_seconds(batch: Batch) -> float:

@@ -62,6 +62,20 @@ def load_run(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], Progre
     return load_file(files[0]), load_file(files[1]), progress
 
 
+def load_weights(folder: Path) -> dict[str, Tensor]:
+    """Weights of a run's checkpoint or of a model folder, named as `Objective` names them.
+
+    Raises:
+        CheckpointError: the folder holds neither.
+    """
+    if (folder / "progress.json").exists():
+        return load_run(folder)[0]
+    shards = sorted(folder.glob("*.safetensors"))
+    if not shards:
+        raise CheckpointError(f"{folder} holds neither a training run nor a model's safetensors")
+    return {f"model.{name}": tensor.float() for shard in shards for name, tensor in load_file(shard).items()}
+
+
 def save_sharded(
     weights: dict[str, Tensor], folder: Path, config: dict[str, Any], limit: int = SHARD_BYTES
 ) -> list[Path]:

@@ -28,7 +28,7 @@ from autoglm_phone.train.feeder import Feeder
 from autoglm_phone.train.mixture import BatchSizes
 from autoglm_phone.train.muon import MuonAdam, OptimConfig
 from autoglm_phone.train.objective import Objective, speech_seconds
-from autoglm_phone.train.state import Progress, load_run, save_run
+from autoglm_phone.train.state import Progress, load_run, load_weights, save_run
 from autoglm_phone.train.world.fillings import WORLD_SEED
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class TrainConfig:
     workers: int = max(1, (os.cpu_count() or 2) - 1)
     seed: int = WORLD_SEED
     # Micro-batches of one optimizer step; "joint/2" comes in every second step only.
-    plan: tuple[str, ...] = ("text", "image", "audio", "joint/2")
+    plan: tuple[str, ...] = ("text", "image", "audio", "image/2", "joint/4")
     reuse: dict[str, float] = field(default_factory=lambda: {"text": 1.5, "image": 3.0, "audio": 3.0, "joint": 3.0})
     capacity: dict[str, int] = field(default_factory=lambda: {"text": 64, "image": 900, "audio": 900, "joint": 500})
     warmup_steps: int = 150
@@ -114,7 +114,7 @@ class Trainer:
             self._load(weights)
             self.optimizer.load_state_dict(state)
         elif config.init_from is not None:
-            self._load(load_run(config.init_from)[0])
+            self._load(load_weights(config.init_from))
         self._share_weights()
         if config.compile and cuda:
             # One code object serves all layers, with and without memory, at many shapes.
@@ -123,6 +123,8 @@ class Trainer:
                 layer.compile(dynamic=True)
             for block in [*self.objective.model.model.vision.blocks, *self.objective.model.model.audio.blocks]:
                 block.compile(dynamic=True)
+            for stage in [*self.objective.model.model.vision.stem.down, *self.objective.model.model.vision.stem.mix]:
+                stage.compile(dynamic=True)
         self.rng = random.Random(config.seed + self.progress.step)
         self.feeder = self._feeder(ctc_vocab, model_config.vision_config.max_patches)
 
@@ -132,10 +134,16 @@ class Trainer:
         return {**PRESETS[self.config.preset].get("audio_config", {}), "ctc_vocab": ctc_vocab}
 
     def _load(self, weights: dict[str, Tensor]) -> None:
-        missing, unexpected = self.objective.load_state_dict(weights, strict=False)
-        lost = [name for name in missing if "lm_head" not in name]
-        if lost or unexpected:
-            log.warning("weights that did not match: missing %s, unexpected %s", lost[:4], unexpected[:4])
+        """Take over weights; of tensors that have grown since (a larger CTC alphabet) the rows that exist."""
+        own = self.objective.state_dict()
+        for name, tensor in weights.items():
+            if name not in own or own[name].shape[1:] != tensor.shape[1:] or len(own[name]) < len(tensor):
+                log.warning("weights %s %s do not fit and were left out", name, tuple(tensor.shape))
+                continue
+            own[name][: len(tensor)] = tensor.to(own[name].device)
+        missing = [name for name in own if name not in weights and "lm_head" not in name]
+        if missing:
+            log.warning("%d tensors start from scratch: %s", len(missing), ", ".join(missing[:4]))
 
     def _share_weights(self) -> None:
         if self.world > 1:
@@ -148,7 +156,7 @@ class Trainer:
         stream = WorldStream(
             self.tokenizer_json, ctc_vocab, self.glyphs, max_patches, config.sizes,
             seed=config.seed, rank=self.rank, world=self.world, offset=self.progress.data_offset,
-            workers=config.workers, kinds=kinds,
+            workers=config.workers, max_media=self.objective.model.config.max_media, kinds=kinds,
         )  # fmt: skip
         self.crew = Crew(stream, config.workers) if config.workers else None
         return Feeder(

@@ -117,7 +117,7 @@ def written(rng: random.Random, expr: Expr, lang: Lang) -> str:
 def _bare(rng: random.Random, split: Split, unseen: bool, lang: Lang, level: int) -> Draft:
     expr, lines, value = draw_expression(rng, _SHAPES[level], split)
     question = say_one(
-        rng, f"arith.ask.{lang}", _ASK_ZH if lang == "zh" else _ASK_EN, split, unseen, x=written(rng, expr, lang)
+        rng, _ASK_ZH if lang == "zh" else _ASK_EN, split, unseen, x=written(rng, expr, lang)
     )
     trivial = (
         level == 0

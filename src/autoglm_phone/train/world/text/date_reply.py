@@ -22,7 +22,7 @@ def ask(
     **slots: str,
 ) -> str:
     patterns = zh if lang == "zh" else en
-    return vary(rng, say_one(rng, f"datetime.{name}.{lang}", patterns, split, unseen, **slots), lang)
+    return vary(rng, say_one(rng, patterns, split, unseen, **slots), lang)
 
 
 def fact(

@@ -8,80 +8,17 @@ from __future__ import annotations
 
 import random
 import re
-from functools import lru_cache
-from typing import Union
 
-from autoglm_phone.errors import ConfigError
-from autoglm_phone.train.world.fillings import template
 from autoglm_phone.train.world.sample import Lang, Split
+from autoglm_phone.train.world.text.grammar_parse import say
+from autoglm_phone.train.world.text.phrases import fill, phrase_key, wording
 
-# A parsed pattern: plain text, a slot name (1-tuple) or a list of branches, each a sequence of nodes.
-Node = Union[str, tuple[str], list[list["Node"]]]  # noqa: UP007 (recursive alias needs Union at run time)
-
-
-@lru_cache(maxsize=1 << 16)
-def _parse(pattern: str) -> list[Node]:
-    nodes, end = _parse_sequence(pattern, 0, depth=0)
-    if end != len(pattern):
-        raise ConfigError(f"pattern {pattern!r}: unexpected {pattern[end]!r} at {end}")
-    return nodes
+__all__ = ["full_width", "phrase_key", "say", "say_one", "vary"]
 
 
-def _parse_sequence(pattern: str, at: int, depth: int) -> tuple[list[Node], int]:
-    nodes: list[Node] = []
-    text = ""
-    while at < len(pattern):
-        char = pattern[at]
-        if char in "|]" and depth:
-            break
-        if char == "[":
-            if text:
-                nodes.append(text)
-                text = ""
-            branches: list[list[Node]] = []
-            while True:
-                branch, at = _parse_sequence(pattern, at + 1, depth + 1)
-                branches.append(branch)
-                if at >= len(pattern):
-                    raise ConfigError(f"pattern {pattern!r}: '[' without ']'")
-                if pattern[at] == "]":
-                    break
-            nodes.append(branches)
-        elif char == "{":
-            if text:
-                nodes.append(text)
-                text = ""
-            close = pattern.index("}", at)
-            nodes.append((pattern[at + 1 : close],))
-            at = close
-        else:
-            text += char
-        at += 1
-    if text:
-        nodes.append(text)
-    return nodes, at
-
-
-def _expand(rng: random.Random, nodes: list[Node], slots: dict[str, str], out: list[str]) -> None:
-    for node in nodes:
-        if isinstance(node, str):
-            out.append(node)
-        elif isinstance(node, tuple):
-            out.append(slots[node[0]])
-        else:
-            _expand(rng, node[int(rng.random() * len(node))], slots, out)
-
-
-def say(rng: random.Random, pattern: str, **slots: str) -> str:
-    """One expansion of the pattern."""
-    out: list[str] = []
-    _expand(rng, _parse(pattern), slots, out)
-    return "".join(out)
-
-
-def say_one(rng: random.Random, pool: str, patterns: tuple[str, ...], split: Split, unseen: bool, **slots: str) -> str:
+def say_one(rng: random.Random, patterns: tuple[str, ...], split: Split, unseen: bool, **slots: str) -> str:
     """One expansion of a pattern of the pool that this split may use."""
-    return say(rng, template(rng, pool, patterns, split, unseen), **slots)
+    return fill(wording(rng, patterns, split, unseen), slots)
 
 
 _HELLO = {
@@ -116,11 +53,6 @@ _TAIL = {
     "zh": ("谢谢", "谢谢!", ",谢谢", ",多谢", ",快点", ",急", "呢", "哈", "~", "…", " 🙏"),
     "en": (" Thanks!", " Thank you.", " please", " pls", " thx", " :)", " …", " Thanks in advance."),
 }
-
-
-def phrase_key(text: str) -> str:
-    """A phrase without case, punctuation and spaces: what is dealt out to the splits."""
-    return "".join(char for char in text.lower() if char.isalnum())
 
 
 def vary(rng: random.Random, text: str, lang: Lang, level: float = 1.0, framed: bool = True) -> str:

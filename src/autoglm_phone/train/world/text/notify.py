@@ -148,7 +148,7 @@ def _about_messages(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
         }[kind]
         truth["must"] = [value]
     # Order by time only when the list shows times in order; the lists always are.
-    question = say_one(rng, f"notify.{kind}.{lang}", _ASK[kind][lang], split, unseen, who=who, t=text, app=app)
+    question = say_one(rng, _ASK[kind][lang], split, unseen, who=who, t=text, app=app)
     return _assemble(
         rng,
         split,
@@ -240,7 +240,7 @@ def _about_calendar(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
             answer = "有空。" if zh else "Yes, you are free."
             truth["must"] = ["有空"] if zh else ["free"]
             truth["must_not"] = ["没空", "没有空"] if zh else ["not free"]
-    question = say_one(rng, f"notify.{kind}.{lang}", _ASK[kind][lang], split, unseen, e=e.title, t=now)
+    question = say_one(rng, _ASK[kind][lang], split, unseen, e=e.title, t=now)
     return _assemble(
         rng,
         split,
@@ -260,7 +260,7 @@ def _assemble(
     rng: random.Random, split: Split, unseen: bool, lang: Lang, name: str, heads: tuple[str, ...], listing: str, question: str,
     answer: str, truth: dict, level: int,
 ) -> Draft:  # fmt: skip
-    head = say_one(rng, f"notify.head.{name}.{lang}", heads, split, False)
+    head = say_one(rng, heads, split, False)
     if lang == "zh":
         head, question = full_width(head), full_width(question)
     question = vary(rng, question, lang, level=0.6, framed=False)

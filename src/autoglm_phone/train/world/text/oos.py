@@ -54,7 +54,7 @@ def _topic(rng: random.Random, kind: str, lang: Lang, split: Split) -> str:
 
 def _made_up(rng: random.Random, kind: str, lang: Lang, split: Split) -> str:
     if kind == "task":
-        return say_one(rng, f"oos.task.{lang}", ASK["task_words"][lang], split, False, x=_word(rng, lang))
+        return say_one(rng, ASK["task_words"][lang], split, False, x=_word(rng, lang))
     return _word(rng, lang)
 
 
@@ -85,7 +85,7 @@ def _question(rng: random.Random, kind: str, lang: Lang, split: Split, unseen: b
         slots["x"] = _word(rng, lang)
     else:
         slots["x"] = _topic(rng, kind, lang, split)
-    return say_one(rng, f"oos.{kind}.{lang}", ASK[kind][lang], split, unseen, **slots)
+    return say_one(rng, ASK[kind][lang], split, unseen, **slots)
 
 
 def _missing(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
@@ -93,7 +93,7 @@ def _missing(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draf
     who = person_name(rng, lang, split)
 
     for _ in range(2000):
-        question = say_one(rng, f"oos.missing.{lang}.{what.name}", what.questions, split, unseen, who=who)
+        question = say_one(rng, what.questions, split, unseen, who=who)
         if unseen or split_of("oos.phrase", phrase_key(question)) == split:
             break
         what = rng.choice(MISSING[lang])

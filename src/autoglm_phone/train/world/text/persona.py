@@ -6,12 +6,17 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import lru_cache
 
 from autoglm_phone.errors import ConfigError
-from autoglm_phone.train.world.fillings import split_of, template
+from autoglm_phone.train.world.fillings import split_of
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Lang, Split, Turn
-from autoglm_phone.train.world.text.grammar import phrase_key, say, vary
+from autoglm_phone.train.world.text.deal import deal
+from autoglm_phone.train.world.text.grammar import say, vary
+from autoglm_phone.train.world.text.nonsense import chinese_word, english_word
+from autoglm_phone.train.world.text.paraphrases import MORE
+from autoglm_phone.train.world.text.phrases import expansions, fill, framed, held_out_keys, phrase_key, wording
 from autoglm_phone.train.world.text.reply import reply
 
 NAME = "AutoGLM-Phone"
@@ -210,23 +215,53 @@ HELP: dict[Lang, tuple[Intent, ...]] = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=64)
+def _questions(pool: str, lang: Lang, name: str) -> tuple[str, ...]:
+    """All patterns of an intent, the table's and the paraphrases'."""
+    table = TABLES[pool][lang]
+    return next(intent.questions for intent in table if intent.name == name) + MORE.get((pool, lang, name), ())
+
+
+@lru_cache(maxsize=64)
+def _roots(pool: str, lang: Lang) -> tuple[frozenset[str], frozenset[str]]:
+    """Keys of the bare phrases that belong to training, and of those held out from it."""
+    intents = [_questions(pool, lang, intent.name) for intent in TABLES[pool][lang]]
+    held = frozenset[str]().union(*map(held_out_keys, intents))
+    bare = {phrase_key(text) for patterns in intents for pattern in patterns for text in expansions(pattern)}
+    return frozenset(bare - held), held
+
+
 def ask_intent(
     rng: random.Random, pool: str, intents: tuple[Intent, ...], lang: Lang, split: Split, unseen: bool
 ) -> tuple[Intent, str, str]:
-    """(intent, question, answer). Whole questions are dealt out to the splits, whatever their case and punctuation."""
+    """(intent, question, answer). Training has the bare phrases; phrases with a frame are dealt out to the splits."""
+    style = "talk" if pool == "smalltalk" else "question"
+    bare, held = _roots(pool, lang)
     for _ in range(4000):
         intent = rng.choice(intents)
-        name = f"{pool}.{lang}.{intent.name}"
-        core = say(rng, template(rng, name, intent.questions, split, unseen), bot=rng.choice(_BOTS)).replace(" '", "'")
-        # A held-out pattern is new by itself: its expansions are not dealt out.
-        if unseen or split_of(pool, phrase_key(core)) == split:
-            # A greeting or thanks around small talk would be small talk of another kind.
-            return (
-                intent,
-                vary(rng, core, lang, level=1.4, framed=pool != "smalltalk"),
-                say(rng, rng.choice(intent.answers)),
-            )
+        core = wording(rng, _questions(pool, lang, intent.name), split, unseen)
+        bot = _bot(rng, split) if "{bot}" in core else ""
+        core = fill(core, {"bot": bot})
+        text = core
+        # Half of training and of the unseen samples are bare; the other test phrases are new by their frame.
+        if rng.random() < (0.5 if unseen or split == "train" else 0.0):
+            mine = True
+        else:
+            text = framed(rng, core, lang, style)
+            key = phrase_key(text)
+            mine = key not in bare and key not in held and split_of(pool, key) == split
+        if phrase_key(core) in held and not unseen:
+            mine = False
+        if mine:
+            return intent, vary(rng, text, lang, level=1.2, framed=False), say(rng, rng.choice(intent.answers))
     raise ConfigError(f"{pool}: no question for split {split!r}")
+
+
+def _bot(rng: random.Random, split: Split) -> str:
+    """Another assistant's name; in training also names that nobody has, so that any name is denied."""
+    if split == "train" and rng.random() < 0.35:
+        return english_word(rng).capitalize() if rng.random() < 0.6 else "小" + chinese_word(rng)[:2]
+    return deal(rng, "bots", _BOTS, split)
 
 
 def _builder(pool: str, table: dict[Lang, tuple[Intent, ...]]):
@@ -246,4 +281,5 @@ def _builder(pool: str, table: dict[Lang, tuple[Intent, ...]]):
     return build
 
 
+TABLES: dict[str, dict[Lang, tuple[Intent, ...]]] = {"identity": IDENTITY, "help": HELP}
 BUILDERS = {"identity": _builder("identity", IDENTITY), "help": _builder("help", HELP)}

@@ -8,7 +8,7 @@ import random
 
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Lang, Split, Turn
-from autoglm_phone.train.world.text.persona import Intent, ask_intent
+from autoglm_phone.train.world.text.persona import TABLES, Intent, ask_intent
 from autoglm_phone.train.world.text.reply import reply
 
 TALK: dict[Lang, tuple[Intent, ...]] = {
@@ -84,4 +84,5 @@ def build(rng: random.Random, split: Split, unseen: bool) -> Draft:
     return Draft(lang, 0, (Turn("user", question), reply(lang, answer)), truth)
 
 
+TABLES["smalltalk"] = TALK
 BUILDERS = {"smalltalk": build}

@@ -55,7 +55,7 @@ def _join(clauses: list[str], lang: Lang) -> str:
 
 
 def _draft(rng: random.Random, split: Split, unseen: bool, lang: Lang, kind: str, listing: str, text: str, facts: list[str], level: int) -> Draft:  # fmt: skip
-    ask = say_one(rng, f"summary.{kind}.{lang}", _ASK[kind][lang], split, unseen)
+    ask = say_one(rng, _ASK[kind][lang], split, unseen)
     ask = vary(rng, ask, lang, level=0.6, framed=False)
     prompt = (
         f"{listing}\n\n{ask}"

@@ -356,7 +356,7 @@ def build(rng: random.Random, split: Split, unseen: bool) -> Draft:
         shown = shown.rstrip("。.")
     elif draw < 0.22 and not to_english:
         shown = shown.lower()
-    prompt = say_one(rng, f"translate.{to_english}.{asked_in}", table, split, unseen, x="\0")
+    prompt = say_one(rng, table, split, unseen, x="\0")
     if asked_in == "zh":
         prompt = full_width(prompt)
         if "\0" in prompt and rng.random() < 0.7:

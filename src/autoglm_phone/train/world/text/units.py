@@ -125,7 +125,7 @@ def _convert(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draf
             continue
         if len("\n".join(lines)) > MAX_REASONING:
             continue
-        question = say_one(rng, f"units.convert.{lang}", _CONVERT_ZH if lang == "zh" else _CONVERT_EN, split, unseen,
+        question = say_one(rng, _CONVERT_ZH if lang == "zh" else _CONVERT_EN, split, unseen,
                            n=show(amount), a=_name(rng, start, lang), b=_name(rng, end, lang))  # fmt: skip
         head = f"1{_short(big)}={factor}{_short(small)}"
         return _draft(lang, 1, vary(rng, question, lang), _tell(lang, value, end), [head, *lines], value)
@@ -172,7 +172,7 @@ def _temperature(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> 
             value = Decimal(int(value))
         amount = Decimal(celsius) if to_f else Decimal(int(fahrenheit))
         start, end = ("C", "F") if to_f else ("F", "C")
-        question = say_one(rng, f"units.convert.{lang}", _CONVERT_ZH if lang == "zh" else _CONVERT_EN, split, unseen,
+        question = say_one(rng, _CONVERT_ZH if lang == "zh" else _CONVERT_EN, split, unseen,
                            n=show(amount), a=_name(rng, start, lang), b=_name(rng, end, lang))  # fmt: skip
         return _draft(lang, 2, vary(rng, question.replace(" °", "°"), lang), _tell(lang, value, end), lines, value)
     raise ConfigError(f"units: no temperature for split {split!r}")
@@ -213,7 +213,7 @@ def _compound(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Dra
         else:
             amount = f"{a} {x} {b} {y}" if rng.random() < 0.5 else f"{a} {x} and {b} {y}"
             other = f" {'plus' if op == '+' else 'minus'} {c} {y}" if op else ""
-        question = say_one(rng, f"units.compound.{lang}",
+        question = say_one(rng,
             ("{q}[等于|是|一共是|合]多少{u}?", "{q}[是|有]几{u}?", "把{q}换算成{u}", "[计算|算一下]{q}[,用{u}表示|是多少{u}]", "{q}=?{u}", "求{q},单位用{u}。") if lang == "zh" else
             ("How many {u} is {q}?", "What is {q} in {u}?", "{q} = ? {u}", "Convert {q} to {u}[.|]", "Give {q} in {u}[.|]", "Work out {q} in {u}[.|]"),
             split, unseen, q=amount + other, u=_name(rng, small, lang))  # fmt: skip
@@ -251,7 +251,7 @@ def _compare(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draf
             "s": ("长", "longer"),
             "h": ("长", "longer"),
         }.get(small, ("多", "more"))
-        question = say_one(rng, f"units.compare.{lang}",
+        question = say_one(rng,
             ("{x}和{y}哪个更{w}?", "{x}与{y},哪个{w}?", "哪个更{w}:{x}还是{y}?", "比较{x}和{y},哪个{w}?") if lang == "zh" else
             ("Which is {w}: {x} or {y}?", "Which is {w}, {x} or {y}?", "{x} or {y}: which is {w}?", "Compare {x} and {y}: which is {w}?"),
             split, unseen, x=right if swapped else left, y=left if swapped else right, w=word_zh if lang == "zh" else word_en)  # fmt: skip
