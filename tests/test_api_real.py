@@ -5,9 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +33,7 @@ from test_api_agent import agent_messages, screenshot
 from test_api_streams import leave, wait_until
 
 MODEL = "autoglm-phone-9b"
+SCRIPT = Path(__file__).parents[1] / "deploy" / "run_autoglm_server.sh"
 
 
 def bundled() -> list[str]:
@@ -60,9 +66,12 @@ def api(request: pytest.FixtureRequest) -> Iterator[Running]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left_behind(api: Running) -> Iterator[None]:
+def nothing_is_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """After each test no request runs and no page is held."""
     yield
+    if "api" not in request.fixturenames:
+        return
+    api = request.getfixturevalue("api")
     engine = api.service.engine
     assert wait_until(lambda: api.service.pending == 0 and engine.stats().running == engine.stats().waiting == 0)
     engine.engine.pool.check()
@@ -117,26 +126,100 @@ def test_agent_request(api: Running) -> None:
 
 
 def test_pictures_change_the_prompt_and_equal_ones_share_the_cache(api: Running) -> None:
-    part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{screenshot((300, 500))}"}}
-    messages = [{"role": "user", "content": [part, {"type": "text", "text": "what is there? " * 10}]}]
+    messages = [
+        {"role": "user", "content": [picture_part((300, 500)), {"type": "text", "text": "what is there? " * 10}]}
+    ]
     first, second = create(api, messages=messages), create(api, messages=messages)
     assert first.choices[0].message.content == second.choices[0].message.content
     assert second.usage.prompt_tokens_details.cached_tokens > 0
 
 
-def test_sound(api: Running) -> None:
+def wav(seed: int = 0) -> bytes:
+    """A second of noise."""
     out = io.BytesIO()
-    soundfile.write(out, np.random.default_rng(0).normal(0, 0.1, 16_000), 16_000, format="WAV")
-    part = {"type": "input_audio", "input_audio": {"data": base64.b64encode(out.getvalue()).decode(), "format": "wav"}}
+    soundfile.write(out, np.random.default_rng(seed).normal(0, 0.1, 16_000), 16_000, format="WAV")
+    return out.getvalue()
+
+
+def sound_part(data: bytes) -> dict[str, Any]:
+    return {"type": "input_audio", "input_audio": {"data": base64.b64encode(data).decode(), "format": "wav"}}
+
+
+def picture_part(size: tuple[int, int]) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{screenshot(size)}"}}
+
+
+def test_sound(api: Running) -> None:
+    part = sound_part(wav())
     if api.engine == "glm4v":
         with pytest.raises(openai.BadRequestError, match="audio"):
             create(api, messages=[{"role": "user", "content": [part]}])
         return
     assert create(api, messages=[{"role": "user", "content": [part]}]).choices
-    files = {"file": ("a.wav", out.getvalue())}
+    files = {"file": ("a.wav", wav())}
     answer = httpx.post(f"{api.url}/v1/audio/transcriptions", files=files, timeout=60)
     assert answer.status_code == 200
     assert isinstance(answer.json()["text"], str)
+
+
+def test_speak_then_transcribe(api: Running) -> None:
+    pytest.importorskip("espeakng_loader")
+    client = api.openai()
+    spoken = client.audio.speech.create(model=MODEL, voice="alloy", input="Open the settings.", response_format="wav")
+    samples, rate = soundfile.read(io.BytesIO(spoken.content))
+    assert 0.5 < len(samples) / rate < 5
+    if api.engine == "glm4v":
+        with pytest.raises(openai.BadRequestError, match="audio"):
+            client.audio.transcriptions.create(model=MODEL, file=("a.wav", spoken.content))
+        return
+    text = client.audio.transcriptions.create(model=MODEL, file=("a.wav", spoken.content), language="en").text
+    assert text.strip() or api.engine == "tiny"  # random weights may hear nothing
+
+
+def test_mixed_requests_at_once_all_finish(api: Running) -> None:
+    """Twice as many as run at once: text, pictures, sound, grammars and drawn answers, some of them streamed."""
+    schema = {"type": "object", "properties": {"n": {"enum": [1, 2]}}, "required": ["n"], "additionalProperties": False}
+    schema_format = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    heard = sound_part(wav(7)) if api.engine != "glm4v" else picture_part((64, 96))
+
+    def ask(i: int) -> str:
+        text = {"type": "text", "text": f"question {i}"}
+        kind = i % 4
+        if kind == 0:
+            options: dict[str, Any] = {"messages": [{"role": "user", "content": [picture_part((200, 300)), text]}]}
+        elif kind == 1:
+            options = {"messages": [{"role": "user", "content": [heard, text]}]}
+        elif kind == 2:
+            options = {"response_format": schema_format, "max_tokens": 100, "extra_body": {"max_thinking_tokens": 10}}
+        else:
+            options = {"temperature": 1.0, "seed": i, "stream": True}
+        made = create(api, f"question {i}", timeout=60, **options)
+        if kind == 3:
+            return [chunk.choices[0].finish_reason for chunk in made if chunk.choices][-1]
+        if kind == 2:
+            assert json.loads(made.choices[0].message.content)["n"] in (1, 2)
+        return made.choices[0].finish_reason
+
+    with ThreadPoolExecutor(16) as pool:
+        reasons = list(pool.map(ask, range(16)))
+    assert set(reasons) <= {"stop", "length"}
+
+
+def test_metrics_count_what_was_done(api: Running) -> None:
+    def read() -> dict[str, float]:
+        lines = httpx.get(f"{api.url}/metrics").text.splitlines()
+        return {k: float(v) for k, v in (x.rsplit(" ", 1) for x in lines if x and not x.startswith("#"))}
+
+    def total(values: dict[str, float], name: str) -> float:
+        return sum(v for k, v in values.items() if k.startswith(name))
+
+    before = read()
+    usage = create(api).usage
+    after = read()
+    for name, count in (("prompt", usage.prompt_tokens), ("generation", usage.completion_tokens)):
+        name = f"autoglm_phone:{name}_tokens_total"
+        assert total(after, name) - total(before, name) == count, name
+    assert total(after, "autoglm_phone:num_requests_running") == 0
 
 
 def test_json_schema(api: Running) -> None:
@@ -263,3 +346,52 @@ def test_offline_use(tiny_model: Path) -> None:
         ),
     )
     assert stopped[0].outputs[0].finish_reason == "stop"
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+@pytest.mark.skipif(not bundled(), reason="the bundled model is not there")
+def test_the_script_serves_langchain_as_it_stands(tmp_path: Path) -> None:
+    """A newcomer's whole way: the deploy script from any folder, then LangChain's own example."""
+    from langchain_openai import ChatOpenAI
+
+    port = free_port()
+    log = tmp_path / "log"
+    with log.open("w") as sink:
+        server = subprocess.Popen(
+            [SCRIPT], cwd=tmp_path, stderr=sink, env={**os.environ, "PORT": str(port), "HOST": "127.0.0.1"}
+        )
+    try:
+        listening = f"Server listening on http://127.0.0.1:{port}"
+        assert wait_until(lambda: listening in log.read_text() or server.poll() is not None, 90), log.read_text()
+        base_url = f"http://127.0.0.1:{port}/v1"
+        llm = ChatOpenAI(
+            model="autoglm-phone-9b",
+            temperature=0.5,
+            base_url=base_url,
+            api_key="EMPTY",
+            extra_body={"enable_thinking": True, "return_reasoning": True},
+            streaming=True,
+        )
+        assert llm.invoke("你是谁?").content
+        assert next(m.id for m in openai.OpenAI(base_url=base_url, api_key="EMPTY").models.list()) == MODEL
+    finally:
+        server.terminate()
+        assert server.wait(20) in (0, -15, 143)
+    seen = log.read_text()
+    for said in ("Initializing", "Tokenizer", "Device", listening):
+        assert said in seen
+    assert "Traceback" not in seen
+
+
+def test_serving_does_not_import_transformers(tiny_model: Path) -> None:
+    """It takes a second of the start and memory for nothing: its classes are for training and for users."""
+    code = (
+        "import sys; from autoglm_phone.api.config import ServeConfig; from autoglm_phone.api.serve import load; "
+        f"load(ServeConfig(model={str(tiny_model)!r})).close(); sys.exit('transformers' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0

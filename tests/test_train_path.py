@@ -226,3 +226,34 @@ def test_batches_give_the_loss_of_the_reference_forward(prepared, kind):
         total += float(torch.nn.functional.cross_entropy(logits[chosen], batch.labels[row][chosen], reduction="sum"))
         count += int(chosen.sum())
     assert abs(total / count - float(losses["text"])) < 1e-4
+
+
+def _rank(rank: int, prepared, out, port: int) -> None:
+    import os
+
+    data_module.registry.generate = toy_sample
+    os.environ.update(
+        RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+    )
+    torch.set_num_threads(1)
+    trainer = Trainer(tiny_config(prepared, out / f"rank{rank}", call_steps=2))
+    trainer.run()
+    from safetensors.torch import save_file
+
+    save_file({n: p.detach().clone() for n, p in trainer.named}, out / f"rank{rank}.safetensors")
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_see_different_data_and_keep_equal_weights(prepared, tmp_path):
+    import socket
+
+    import torch.multiprocessing as mp
+    from safetensors.torch import load_file
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    mp.spawn(_rank, args=(prepared, tmp_path, port), nprocs=2)
+    one, two = (load_file(tmp_path / f"rank{r}.safetensors") for r in range(2))
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import random
+import re
+import signal
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("espeakng_loader")
 
-from autoglm_phone.errors import ConfigError, InvalidRequestError
+from autoglm_phone.errors import ConfigError, EngineError, InvalidRequestError
 from autoglm_phone.media import espeak, speech
 from autoglm_phone.train.world import registry, scoring
 from autoglm_phone.train.world.audio import augment, flite, sentences, voices
 from autoglm_phone.train.world.audio import words as w
 from autoglm_phone.train.world.audio.spoken import bare, canonical, chinese_number, english_number, spoken
+from autoglm_phone.train.world.audio.vocabulary import known
 from autoglm_phone.train.world.sample import Sample
 
 AUDIO = ("asr", "spoken_task", "speech_screen", "speech_chart")
@@ -181,7 +187,7 @@ def test_sentences_are_many_and_belong_to_one_split(lang) -> None:
         split: {sentences.sentence(random.Random(i), lang, split, False) for i in range(600)}
         for split in ("train", "test")
     }
-    assert len(made["train"]) > 540
+    assert len(made["train"]) > 510
     assert not made["train"] & made["test"]
     for text in made["train"]:
         said = spoken(canonical(text, lang), lang)
@@ -210,6 +216,22 @@ def test_references_score_and_clips_are_sound(name: str, split) -> None:
             # CTC needs a state (25 a second) per character and one between equal neighbours.
             repeats = sum(a == b for a, b in zip(clip.text, clip.text[1:], strict=False))
             assert seconds * 25 > len(clip.text) + repeats
+
+
+def test_transcripts_hold_known_words_only() -> None:
+    assert known("把音量调到百分之20，please open it")
+    assert not known("plese")
+    assert not known("龘")
+    for index in range(15):
+        assert known(registry.generate("asr", "test", index).clips[-1].text)
+
+
+def test_volumes_are_percentages() -> None:
+    for seed in range(3000):
+        text = sentences.command(random.Random(seed), "zh", "train", False)
+        if "百分之" in text:
+            assert 0 <= int(text.rpartition("百分之")[2]) <= 100
+        assert "分钟" not in text or int(re.findall(r"(\d+)分钟", text)[0]) <= 120
 
 
 def test_the_voice_stands_out_from_what_surrounds_it() -> None:
@@ -311,3 +333,106 @@ def test_threads_get_the_same_audio_as_one() -> None:
     for thread in threads:
         thread.join()
     assert results == [alone] * 6
+
+
+# --- the process that speaks ---------------------------------------------------------------------------------------
+
+
+LONG = "Hello my friend. " * 240
+
+
+def _kill_soon(number: signal.Signals) -> threading.Thread:
+    """Sends a signal to the speaking process in the middle of the next utterance."""
+
+    def later() -> None:
+        time.sleep(0.1)
+        assert espeak.child.pid is not None
+        os.kill(espeak.child.pid, number)
+
+    thread = threading.Thread(target=later)
+    thread.start()
+    return thread
+
+
+def test_a_crash_in_the_middle_is_tried_again() -> None:
+    whole = speech.synthesize(LONG, speed=0.5)
+    first = espeak.child.pid
+    thread = _kill_soon(signal.SIGSEGV)
+    assert speech.synthesize(LONG, speed=0.5) == whole
+    thread.join()
+    assert espeak.child.pid != first
+
+
+def test_a_text_that_always_crashes_is_refused_and_the_next_is_spoken(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = speech.synthesize("one two three")
+
+    def crash(*_: object) -> tuple[bytes, bytes]:
+        raise espeak._DiedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(espeak.child, "_exchange", crash)
+        with pytest.raises(EngineError, match="crashed") as caught:
+            speech.synthesize("one two three")
+    assert caught.value.code == "speech_failed"
+    assert speech.synthesize("one two three") == before
+
+
+def test_a_hanging_child_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = speech.synthesize("one two three")
+    hung = espeak.child.pid
+    assert hung is not None
+    os.kill(hung, signal.SIGSTOP)
+    with pytest.raises(EngineError, match="too long"):
+        espeak.child.ask({"text": "x", "name": "en"}, timeout=0.2)
+    with pytest.raises(ProcessLookupError):
+        os.kill(hung, 0)
+    assert speech.synthesize("one two three") == before
+
+
+def test_a_child_is_renewed_after_its_share_and_ends_on_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(espeak, "RECYCLE", 3)
+    espeak.child.close()
+    assert espeak.child.pid is None
+    heard, pids = set(), []
+    for _ in range(7):
+        heard.add(speech.synthesize("one two three"))
+        pids.append(espeak.child.pid)
+    assert len(heard) == 1
+    assert len(set(pids)) == 3
+    espeak.child.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[-1], 0)  # type: ignore[arg-type]
+
+
+def test_a_forked_process_speaks_through_a_child_of_its_own() -> None:
+    before = speech.synthesize("one two three")
+    pid = espeak.child.pid
+    reader, writer = os.pipe()
+    fork = os.fork()
+    if fork == 0:
+        good = speech.synthesize("one two three") == before and espeak.child.pid != pid
+        os.write(writer, b"y" if good else b"n")
+        espeak.child.close()
+        os._exit(0)
+    os.waitpid(fork, 0)
+    assert os.read(reader, 1) == b"y"
+    assert espeak.child.pid == pid
+    assert speech.synthesize("one two three") == before
+
+
+def test_the_child_ends_with_its_parent() -> None:
+    code = (
+        "import os; from autoglm_phone.media import espeak, speech; speech.synthesize('hi')\n"
+        "print(espeak.child.pid, flush=True); os._exit(1)"
+    )
+    pid = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        if "Z" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:3]:  # a zombie of a container without init
+            return
+        time.sleep(0.1)
+    pytest.fail("the speaking process outlived its parent")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from autoglm_phone.errors import ConfigError
 from autoglm_phone.train.world import preview, registry, scoring
 from autoglm_phone.train.world.sample import Sample, Turn
-from autoglm_phone.train.world.text import steps
+from autoglm_phone.train.world.text import invented, persona, phrases, steps
 from autoglm_phone.train.world.text.grammar import full_width, say
 
 TEXT = registry.TEXT_GROUP
@@ -118,6 +119,76 @@ def test_held_out_topics_never_occur_in_training() -> None:
 def test_unseen_templates_occur_in_every_fourth_test_sample_only() -> None:
     assert [s.unseen_template for s in registry.iter_samples("arith", "test", 0, 8)] == [i % 4 == 3 for i in range(8)]
     assert not any(s.unseen_template for s in registry.iter_samples("arith", "train", 0, 8))
+
+
+PHRASED = [(pool, lang) for pool in ("identity", "help", "smalltalk") for lang in ("zh", "en")]
+
+
+def _wordings(pool: str, lang: str) -> dict[str, tuple[str, ...]]:
+    registry.load(pool)
+    return {intent.name: persona._questions(pool, lang, intent.name) for intent in persona.TABLES[pool][lang]}  # type: ignore[index, arg-type]
+
+
+@pytest.mark.parametrize(("pool", "lang"), PHRASED)
+def test_every_intent_has_many_wordings_and_none_belongs_to_two(pool: str, lang: str) -> None:
+    seen: dict[str, str] = {}
+    for name, patterns in _wordings(pool, lang).items():
+        keys = {phrases.phrase_key(text) for pattern in patterns for text in phrases.expansions(pattern)}
+        assert len(keys) >= 40, (pool, lang, name, len(keys))
+        for key in keys:
+            assert seen.setdefault(key, name) == name, (key, name, seen[key])
+
+
+@pytest.mark.parametrize(("pool", "lang"), PHRASED)
+def test_held_out_wordings_are_made_of_words_that_training_has(pool: str, lang: str) -> None:
+    for patterns in _wordings(pool, lang).values():
+        held = phrases.held_out_keys(patterns)
+        assert held
+        texts = [text for pattern in patterns for text in phrases.expansions(pattern)]
+        known = {word for text in texts if phrases.phrase_key(text) not in held for word in phrases._units(text)}
+        for text in phrases.held_out(patterns):
+            assert set(phrases._units(text)) <= known, text
+
+
+@pytest.mark.parametrize("pool", ["identity", "help", "smalltalk"])
+def test_held_out_wordings_are_asked_in_unseen_samples_only(pool: str) -> None:
+    registry.load(pool)
+    held = {key for lang in ("zh", "en") for key in persona._roots(pool, lang)[1]}  # type: ignore[arg-type]
+    for split, unseen, wanted in (("train", False, False), ("test", False, False), ("test", True, True)):
+        found = 0
+        for index in range(0, 2400, 4):
+            sample = registry.generate(pool, split, index + 3 if unseen else index)  # type: ignore[arg-type]
+            found += phrases.phrase_key(sample.turns[-2].text) in held
+        # A misspelt phrase may become another one: rarely.
+        assert (found > 100) if wanted else (found <= 2), (split, unseen, found)
+
+
+def test_wording_refuses_unseen_outside_the_test_split() -> None:
+    with pytest.raises(ConfigError, match="test split only"):
+        phrases.wording(random.Random(0), ("a {x}", "b {x}", "c {x}"), "train", True)
+
+
+def test_listed_names_are_mostly_new_to_the_reader() -> None:
+    names = [invented.name(random.Random(seed), "en", "train") for seed in range(400)]
+    assert len(set(names)) > 300
+    tested = {invented.name(random.Random(seed), "en", "test") for seed in range(200)}
+    assert not tested & set(names)
+    for make in (invented.place, invented.item, invented.title):
+        shared = {make(random.Random(i), "zh", "train") for i in range(400)} & {
+            make(random.Random(i), "zh", "test") for i in range(200)
+        }
+        assert not shared
+
+
+def test_tools_are_called_by_the_names_of_their_definitions() -> None:
+    names = set()
+    for sample in registry.iter_samples("tools", "train", 0, 200):
+        if sample.truth["kind"] == "tool_call":
+            system = next(turn.text for turn in sample.turns if turn.role == "system")
+            assert f'"name": "{sample.truth["name"]}"' in system
+            assert all(f'"{argument}": {{"type"' in system for argument in sample.truth["arguments"])
+            names.add(sample.truth["name"])
+    assert len(names) > 60
 
 
 _STEP = re.compile(r"^([\d.+×÷()-]+)=(-?[\d.]+)(?:r(\d+))?(?:\|[\d.]+)?$")
@@ -288,8 +359,6 @@ def test_two_scorers_of_one_kind_are_refused() -> None:
 
 
 def test_grammar() -> None:
-    import random
-
     rng = random.Random(0)
     made = {say(rng, "[a|b[c|]]{x}[|!]", x="-") for _ in range(200)}
     assert made == {"a-", "a-!", "bc-", "bc-!", "b-", "b-!"}

@@ -135,12 +135,18 @@ def chat(
 
 @model_app.command("info")
 def model_info(
-    preset: Annotated[str, typer.Option(help="mini, pro or 9b.")] = "mini",
+    preset: Annotated[str | None, typer.Option(help="mini, pro or 9b.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model folder of either family, instead of a preset.")] = None,
 ) -> None:
-    """The parameter table of a preset (nothing is allocated)."""
+    """The parameter table of a preset or a model folder (nothing is allocated)."""
     from autoglm_phone.models import info
 
-    _print_table(info.preset_table(preset), preset)
+    if preset and model:
+        raise ConfigError("give either --preset or --model, not both")
+    if model:
+        _print_table(info.folder_table(model), model)
+    else:
+        _print_table(info.preset_table(preset or "mini"), preset or "mini")
 
 
 @app.command()

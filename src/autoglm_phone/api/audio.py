@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -21,11 +21,19 @@ from autoglm_phone.chat.service import Generation, Service
 from autoglm_phone.engine.request import SamplingParams
 from autoglm_phone.errors import InvalidRequestError, NotBuiltError, PayloadTooLargeError
 from autoglm_phone.media import audio as sound
+from autoglm_phone.media import espeak
 from autoglm_phone.media.speech import TRANSCRIBE_PROMPT, synthesize
 
-router = APIRouter()
+
+@asynccontextmanager
+async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
+    """The speaking process starts with the first request and ends with the server."""
+    yield
+    espeak.child.close()
+
+
+router = APIRouter(lifespan=_lifespan)
 WINDOW_SECONDS = 30.0
-_SPEAKING = threading.BoundedSemaphore(1)  # espeak keeps global state; the others wait
 MAX_FILE_BYTES = 64 * 1024 * 1024
 _FORMATS = ("json", "text", "verbose_json")
 _DOC = {
@@ -170,7 +178,10 @@ def _join(texts: Sequence[str]) -> str:
 @router.post(
     "/v1/audio/speech",
     openapi_extra=json_doc(SpeechBody),
-    responses={200: {"description": "the sound", "content": {"audio/wav": {}}}, **error_docs(400, 401, 404, 413, 503)},
+    responses={
+        200: {"description": "the sound", "content": {"audio/wav": {}}},
+        **error_docs(400, 401, 404, 413, 500, 503),
+    },
     response_class=Response,
 )
 async def speech(request: Request) -> Response:
@@ -189,6 +200,5 @@ async def speech(request: Request) -> Response:
 
 
 def _speak(body: SpeechBody) -> bytes:
-    with _SPEAKING:
-        wave = synthesize(body.input, voice=body.voice, speed=body.speed)
+    wave = synthesize(body.input, voice=body.voice, speed=body.speed)
     return sound.encode(wave, body.response_format)

@@ -1,7 +1,7 @@
 """Text to speech for `/v1/audio/speech`, and the prompt that `/v1/audio/transcriptions` asks the model with.
 
-espeak-ng speaks, in this process (see `media.espeak`). Chinese and Latin runs of one text are spoken in turn by the
-same variant. Needs numpy only.
+espeak-ng speaks, in a child process that may die (see `media.espeak`). Chinese and Latin runs of one text are spoken
+in turn by the same variant. Needs numpy only.
 """
 
 from __future__ import annotations

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import torch
 
+from autoglm_phone.models.glm4v import shape
 from autoglm_phone.models.native.configuration import AutoGLMPhoneConfig, preset
 from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
+from autoglm_phone.models.registry import family, locate
 
 
 @dataclass(frozen=True)
@@ -49,3 +52,15 @@ def preset_table(name: str) -> list[Row]:
         ConfigError: no such preset.
     """
     return native_table(preset(name))
+
+
+def folder_table(name_or_path: str) -> list[Row]:
+    """The table of a model folder of either family, from its config.json.
+
+    Raises:
+        CheckpointError: no model folder, or one of an unknown architecture.
+    """
+    folder = locate(name_or_path)
+    if family(folder) == "glm4v":
+        return [Row(part.part, part.parameters) for part in shape.folder_table(folder)]
+    return native_table(AutoGLMPhoneConfig(**json.loads((folder / "config.json").read_text())))

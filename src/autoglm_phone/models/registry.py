@@ -133,8 +133,8 @@ def load_processor(folder: Path, mm_processor_kwargs: Mapping[str, Any] | None =
         from autoglm_phone.models.glm4v.processing import Glm4vProcessor
 
         return Glm4vProcessor.from_folder(folder, mm_processor_kwargs)
-    from autoglm_phone.models.native.configuration import AutoGLMPhoneConfig
     from autoglm_phone.models.native.processing import NativeProcessor
+    from autoglm_phone.models.native.shape import read_shape
 
     overrides = dict(mm_processor_kwargs or {})
     max_pixels = overrides.pop("max_pixels", None)
@@ -147,8 +147,7 @@ def load_processor(folder: Path, mm_processor_kwargs: Mapping[str, Any] | None =
         raise ConfigError(
             f"max_pixels must be a positive number of pixels, not {max_pixels!r}", param="mm_processor_kwargs"
         )
-    config = AutoGLMPhoneConfig(**read_json(folder / "config.json"))
-    return NativeProcessor(config, max_pixels)
+    return NativeProcessor(read_shape(read_json(folder / "config.json"), folder), max_pixels)
 
 
 def _required(raw: Mapping[str, Any], name: str, folder: Path) -> int:

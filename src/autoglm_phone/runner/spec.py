@@ -78,9 +78,9 @@ def cut_layers(num_layers: int, num_segments: int = NUM_SEGMENTS) -> tuple[tuple
 
 
 def _native(raw: dict[str, Any], folder: Path) -> DecoderSpec:
-    from autoglm_phone.models.native.configuration import AutoGLMPhoneConfig
+    from autoglm_phone.models.native.shape import read_shape
 
-    config = AutoGLMPhoneConfig(**{k: v for k, v in raw.items() if k not in ("model_type", "architectures")})
+    config = read_shape(raw, folder)
     sliding = frozenset(i for i, kind in enumerate(config.layer_types) if kind == "sliding_attention")
     return DecoderSpec(
         family="native",

@@ -249,7 +249,7 @@ class WorldStream:
             return (kind, shape, long)
         if kind == "audio" and len(item.clips) == 1 and not item.pictures:
             return (kind, int(len(item.clips[0][0]) > 8 * 16000), long)
-        return ("joint", long)
+        return ("joint", long) if "joint" in self.kinds else None
 
     def _emit(self, kind: str, key: tuple[Any, ...], pending: dict[Any, list[Item]]) -> Batch | None:
         items = pending[key]

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 # Share of each category within its kind of batch. Harder things are drawn more often.
 TEXT = {
-    "identity": 0.5, "help": 0.5, "smalltalk": 0.6, "oos": 1.6, "arith": 3.0, "datetime": 2.2, "units": 1.5,
-    "price": 2.2, "notify": 1.5, "summary": 1.2, "translate": 2.2, "tools": 0.7,
+    "identity": 1.0, "help": 1.2, "smalltalk": 1.8, "oos": 1.6, "arith": 3.2, "datetime": 2.4, "units": 1.8,
+    "price": 2.4, "notify": 2.2, "summary": 2.6, "translate": 1.5, "tools": 1.2,
 }  # fmt: skip
 IMAGE = {
     "screen": 5.0, "screen_read": 1.2, "ocr": 0.8, "chart_value": 1.6, "chart_trend": 0.5, "chart_compare": 0.8,

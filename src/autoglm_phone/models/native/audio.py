@@ -6,11 +6,12 @@ the states themselves go to the decoder's cross-attention, with their time added
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autoglm_phone.models.native.configuration import AutoGLMPhoneAudioConfig
 from autoglm_phone.models.native.layers import (
     EncoderAttention,
     MaskedGroupNorm,
@@ -19,6 +20,12 @@ from autoglm_phone.models.native.layers import (
     fourier_features,
     rotary_tables,
 )
+
+if TYPE_CHECKING:  # transformers stays out of the server
+    from autoglm_phone.models.native.configuration import AutoGLMPhoneAudioConfig
+    from autoglm_phone.models.native.shape import AudioShape
+
+    AudioLike = AutoGLMPhoneAudioConfig | AudioShape
 
 OCTAVES = 10  # over 30 s the finest wave is 58 ms: about the length of a state (40 ms)
 STATES_PER_SECOND = 25
@@ -30,7 +37,7 @@ def state_lengths(frames: Tensor | int) -> Tensor | int:
 
 
 class AudioBlock(nn.Module):
-    def __init__(self, config: AutoGLMPhoneAudioConfig):
+    def __init__(self, config: AudioLike):
         super().__init__()
         dim, eps = config.hidden_size, config.rms_norm_eps
         self.norm0 = RMSNorm(dim, eps)
@@ -60,7 +67,7 @@ class AudioTower(nn.Module):
         states [B, ceil(ceil(T/2)/2), out_size], validity bool [B, S] or None, CTC logits [B, S, 1 + characters].
     """
 
-    def __init__(self, config: AutoGLMPhoneAudioConfig, out_size: int):
+    def __init__(self, config: AudioLike, out_size: int):
         super().__init__()
         self.config = config
         dim, stem = config.hidden_size, config.stem_channels

@@ -11,6 +11,7 @@ from typing import Any
 from transformers import PretrainedConfig
 
 from autoglm_phone.errors import ConfigError
+from autoglm_phone.models.native.shape import check_layers
 
 
 class AutoGLMPhoneVisionConfig(PretrainedConfig):
@@ -147,7 +148,7 @@ class AutoGLMPhoneConfig(PretrainedConfig):
         self.audio_token_id = audio_token_id
         self.vision_config = _sub(AutoGLMPhoneVisionConfig, vision_config)
         self.audio_config = _sub(AutoGLMPhoneAudioConfig, audio_config)
-        self._check()
+        check_layers(self)
         super().__init__(**kwargs)
         # The base class has defaults of its own for these, so they are set after it.
         self.tie_word_embeddings = tie_word_embeddings
@@ -159,25 +160,6 @@ class AutoGLMPhoneConfig(PretrainedConfig):
         """[(first, end)) of each run of layers between exit points."""
         cuts = [0, *self.exit_layers, self.num_hidden_layers]
         return list(pairwise(cuts))
-
-    def _check(self) -> None:
-        cuts = [0, *self.exit_layers, self.num_hidden_layers]
-        if any(a >= b for a, b in pairwise(cuts)):
-            raise ConfigError(
-                f"exit_layers {self.exit_layers} must rise and lie strictly between 0 and {self.num_hidden_layers}",
-                param="exit_layers",
-            )
-        if self.num_attention_heads % self.num_key_value_heads:
-            raise ConfigError(
-                f"num_attention_heads {self.num_attention_heads} must be a multiple of num_key_value_heads "
-                f"{self.num_key_value_heads}",
-                param="num_key_value_heads",
-            )
-        if len(self.layer_types) != self.num_hidden_layers:
-            raise ConfigError(
-                f"layer_types has {len(self.layer_types)} entries for {self.num_hidden_layers} layers",
-                param="layer_types",
-            )
 
 
 def _sub(kind: type[PretrainedConfig], value: Any) -> Any:

@@ -293,8 +293,9 @@ class AutoGLMPhoneModel(AutoGLMPhonePreTrainedModel):
         boundaries: dict[int, Tensor] = {}
         for index, layer in enumerate(self.layers[:depth]):
             if index not in skip_layers:
-                if memory is not None and layer.cross_attn is not None:
-                    hidden = layer.cross_attn(hidden, memory, slots)
+                cross = layer.cross_attn
+                if memory is not None and isinstance(cross, CrossAttention):
+                    hidden = cross(hidden, memory, slots)
                 sliding = self.config.layer_types[index] == "sliding_attention"
                 hidden = layer(hidden, cos, sin, window if sliding else full, past_key_values)
             if index + 1 in self.config.exit_layers or index + 1 == len(self.layers):

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from autoglm_phone.models.native.configuration import AutoGLMPhoneConfig
 from autoglm_phone.models.native.mel import HOP, SAMPLE_RATE, log_mel
 from autoglm_phone.models.processed import Processed
+
+if TYPE_CHECKING:  # transformers stays out of the server
+    from autoglm_phone.models.native.configuration import AutoGLMPhoneConfig
+    from autoglm_phone.models.native.shape import NativeShape
 
 MIN_PATCHES = 16  # a tiny icon is enlarged to at least this many patches
 
@@ -57,7 +61,7 @@ def resize_picture(image: Image.Image, max_patches: int, patch: int = 16) -> np.
 class NativeProcessor:
     """Processor of native checkpoints (see models.registry.load_processor)."""
 
-    def __init__(self, config: AutoGLMPhoneConfig, max_pixels: int | None = None):
+    def __init__(self, config: AutoGLMPhoneConfig | NativeShape, max_pixels: int | None = None):
         vision = config.vision_config
         self.patch = vision.patch_size
         self.max_patches = vision.max_patches

@@ -8,12 +8,12 @@ taken as it is; batches are padded and masked, and give exactly what each pictur
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autoglm_phone.models.native.configuration import AutoGLMPhoneVisionConfig
 from autoglm_phone.models.native.layers import (
     EncoderAttention,
     MaskedGroupNorm,
@@ -22,6 +22,12 @@ from autoglm_phone.models.native.layers import (
     fourier_features,
     rotary_tables,
 )
+
+if TYPE_CHECKING:  # transformers stays out of the server
+    from autoglm_phone.models.native.configuration import AutoGLMPhoneVisionConfig
+    from autoglm_phone.models.native.shape import VisionShape
+
+    VisionLike = AutoGLMPhoneVisionConfig | VisionShape
 
 OCTAVES = 8  # the finest wave is 1/128 of the picture long: patches are coarser, digits of 0-999 need no more
 
@@ -39,7 +45,7 @@ class ConvNormAct(nn.Module):
 class VisionStem(nn.Module):
     """Pixels [B, 3, H, W] → features [B, D, H/16, W/16]: strides 2, 4, 8, a residual pair at 8, then 16."""
 
-    def __init__(self, config: AutoGLMPhoneVisionConfig):
+    def __init__(self, config: VisionLike):
         super().__init__()
         widths = [3, *config.stem_channels]
         self.down = nn.ModuleList(ConvNormAct(a, b, 2, config.stem_groups) for a, b in pairwise(widths))
@@ -65,7 +71,7 @@ def _grow(mask: Tensor, scale: int) -> Tensor:
 
 
 class VisionBlock(nn.Module):
-    def __init__(self, config: AutoGLMPhoneVisionConfig):
+    def __init__(self, config: VisionLike):
         super().__init__()
         self.norm1 = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.attn = EncoderAttention(config.hidden_size, config.num_attention_heads)
@@ -88,7 +94,7 @@ class VisionTower(nn.Module):
         states [B, H/16 * W/16, out_size] and their validity, bool of the same first two dimensions (None if unpadded).
     """
 
-    def __init__(self, config: AutoGLMPhoneVisionConfig, out_size: int):
+    def __init__(self, config: VisionLike, out_size: int):
         super().__init__()
         self.config = config
         dim = config.hidden_size

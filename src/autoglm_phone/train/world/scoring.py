@@ -62,6 +62,10 @@ def score(sample: Sample, answer_text: str, reasoning_text: str = "") -> Score:
         from autoglm_phone.train.world import registry
 
         registry.load(sample.category)
+        for other in registry.CATEGORIES:  # a spoken task is judged by the category that it borrowed its question from
+            if kind in _SCORERS:
+                break
+            registry.load(other)
     if kind not in _SCORERS:
         raise ConfigError(f"sample {sample.id} has truth kind {kind!r}; known: {', '.join(sorted(_SCORERS))}")
     return _SCORERS[kind](sample, answer_text, reasoning_text)

@@ -14,6 +14,7 @@ from autoglm_phone.media.speech import TRANSCRIBE_PROMPT
 from autoglm_phone.train.world import registry
 from autoglm_phone.train.world.audio.sentences import finished
 from autoglm_phone.train.world.audio.speech import clip_of, heard, sayable
+from autoglm_phone.train.world.audio.vocabulary import known
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Split, Turn
 
@@ -25,7 +26,7 @@ def _ask_aloud(rng: random.Random, draft: Draft, question: str, split: Split) ->
     """The draft with `question`, which stands in one of its user messages, spoken; None if it can't be said aloud."""
     text = sayable(question, draft.lang)
     at = next((i for i, turn in enumerate(draft.turns) if turn.role == "user" and question in turn.text), None)
-    if text is None or at is None:
+    if text is None or at is None or (split != "train" and not known(text)):
         return None
     text = finished(text, draft.lang)
     clip = clip_of(rng, text, split, draft.lang)

@@ -30,9 +30,9 @@ _COMMANDS_ZH = (
     "{day}{part}{clock}叫我起床",
     "{day}{part}{clock}提醒我{task}",
     "提醒我{day}{task}",
-    "[请|]设置一个{n}分钟的倒计时",
+    "[请|]设置一个{minutes}分钟的倒计时",
     "取消{part}{clock}的闹钟",
-    "给{person}发[条|个|]微信，告诉他我{n}分钟后到",
+    "给{person}发[条|个|]微信，告诉他我{minutes}分钟后到",
     "给{person}发短信说{msg}",
     "告诉{person}{msg}",
     "导航到{place}",
@@ -43,15 +43,15 @@ _COMMANDS_ZH = (
     "播放{music}",
     "下一首",
     "暂停播放",
-    "把音量调到百分之{n}",
+    "把音量调到百分之{percent}",
     "音量[大|小]一点",
-    "把亮度调到百分之{n}",
+    "把亮度调到百分之{percent}",
     "[打开|关闭|开启|关掉]{setting}",
     "把{setting}[打开|关掉]",
     "进入{setting}页面",
     "[今天|明天|后天|周末]{city}[的|]天气怎么样",
     "{city}{day}会下雨吗",
-    "[买|下单|订]{n}[份|个|盒]{goods}",
+    "[买|下单|订]{few}份{goods}",
     "在{app}上[买|搜索]{goods}",
     "把{goods}加入购物车",
     "[订|预订]一张{day}去{city}的[火车票|机票]",
@@ -84,6 +84,10 @@ _COMMANDS_ZH = (
 _COMMANDS_EN = (
     "[Please |Can you |]open {app}",
     "launch {app}",
+    "mute [the phone|{person}]",
+    "read [it|the news|the message] aloud",
+    "what is on my schedule {day}",
+    "[start a|open the] chat with {person}",
     "open {app} and search for {goods}",
     "[Please |]call {person}",
     "dial {phone}",
@@ -91,10 +95,10 @@ _COMMANDS_EN = (
     "set an alarm for {clock}",
     "wake me up at {clock} {day}",
     "remind me to {task} [at {clock}|{day}|on {weekday}]",
-    "set a timer for {n} minutes",
+    "set a timer for {minutes} minutes",
     "cancel my {clock} alarm",
     "send a message to {person}",
-    "text {person} that I will be there in {n} minutes",
+    "text {person} that I will be there in {minutes} minutes",
     "tell {person} {msg}",
     "[navigate|take me|drive me] to {place}",
     "how do I get to {place}",
@@ -105,15 +109,15 @@ _COMMANDS_EN = (
     "I want to listen to {song}",
     "next song",
     "pause the music",
-    "set the volume to {n} percent",
+    "set the volume to {percent} percent",
     "turn [up|down] the volume",
-    "set the brightness to {n} percent",
+    "set the brightness to {percent} percent",
     "turn [on|off] {setting}",
     "switch {setting} [on|off]",
     "go to the {setting2} page",
     "what is the weather like in {city} {day}",
     "will it rain in {city} {day}",
-    "buy {n} {goods}",
+    "buy {few} {goods}",
     "order {goods} [on|from] {app}",
     "add {goods} to my shopping cart",
     "book a [flight|train] to {city} {day}",
@@ -231,6 +235,8 @@ def _phone(rng: random.Random, lang: Lang) -> str:
 def _slots(rng: random.Random, lang: Lang) -> dict[str, str]:
     zh = lang == "zh"
     pick = rng.choice
+    places = rng.sample(w.PLACES_ZH if zh else w.PLACES_EN, 2)
+    cities = rng.sample(w.CITIES_ZH if zh else w.CITIES_EN, 2)
     return {
         "app": pick(w.APPS_ZH if zh else w.APPS_EN),
         "goods": pick(w.GOODS_ZH if zh else w.GOODS_EN),
@@ -243,16 +249,24 @@ def _slots(rng: random.Random, lang: Lang) -> dict[str, str]:
         "weekday": pick(w.WEEKDAYS_ZH if zh else w.WEEKDAYS_EN),
         "task": pick(w.TASKS_ZH if zh else w.TASKS_EN),
         "msg": pick(_MESSAGES_ZH if zh else _MESSAGES_EN),
-        "place": pick(w.PLACES_ZH if zh else w.PLACES_EN),
-        "place2": pick(w.PLACES_ZH if zh else w.PLACES_EN),
-        "city": pick(w.CITIES_ZH if zh else w.CITIES_EN),
-        "city2": pick(w.CITIES_ZH if zh else w.CITIES_EN),
+        "place": places[0],
+        "place2": places[1],
+        "city": cities[0],
+        "city2": cities[1],
         "song": pick(w.SONGS_ZH if zh else w.SONGS_EN),
         "music": pick(w.MUSIC_ZH if zh else w.MUSIC_EN),
         "setting": pick(w.SETTINGS_ZH if zh else w.SETTINGS_EN),
         "setting2": pick(w.SETTINGS_EN).removeprefix("the "),
-        "n": str(number(rng)),
+        "n": str(amount(rng)),
+        "few": str(rng.randint(2, 12)),
+        "minutes": str(rng.choice((rng.randint(2, 20), rng.randrange(5, 61, 5), rng.randint(2, 120)))),
+        "percent": str(rng.choice((rng.randrange(5, 101, 5), rng.randint(2, 100)))),
     }
+
+
+def amount(rng: random.Random) -> int:
+    """Money that people send or pay."""
+    return rng.choice((rng.randint(2, 30), rng.randint(10, 100), rng.randrange(50, 501, 10), rng.randint(100, 500)))
 
 
 def number(rng: random.Random) -> int:
@@ -293,7 +307,7 @@ def plain(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
 def everyday(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
     """A sentence of the translation grammar, of which this split may use the translation."""
     while True:
-        zh, en = compose(rng, "translate.sentence", parallel_sentence, split)
+        zh, en = compose(rng, "translate.sentence", parallel_sentence, split, tries=2000)
         if lang == "en" or not set(zh) & UNDECIDABLE:
             return (zh if lang == "zh" else en).rstrip("。.？?！!")
 
@@ -301,20 +315,20 @@ def everyday(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
 def facts(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
     """Numbers, prices, times and dates in a sentence."""
     n, m = number(rng), number(rng)
-    price = f"{rng.randint(1, 300)}.{rng.randint(1, 99):02d}".rstrip("0") if rng.random() < 0.5 else str(number(rng))
+    price = f"{rng.randint(1, 300)}.{rng.randint(1, 99):02d}".rstrip("0") if rng.random() < 0.5 else str(amount(rng))
     if lang == "zh":
         patterns = (
             "{a}[一共|总共|]{p}元",
             "房间号是{n}",
             "会议在{d}{c}开始",
-            "{city}现在{m}度",
-            "还剩{n}个{a}",
+            "{city}现在{t}度",
+            "还剩{k}份{a}",
             "我的电话是{ph}",
             "{n}加{m}等于多少",
             "{n}减{m}是多少",
             "{n}乘以{m}等于几",
             "航班{c}起飞",
-            "他今年{m}岁",
+            "他今年{y}岁",
             "这本书有{n}页",
             "距离{pl}还有{n}米",
             "{d}是{w}",
@@ -327,14 +341,14 @@ def facts(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
             "the {a} cost {p} dollars",
             "the room number is {n}",
             "the meeting starts at {c} on {d}",
-            "it is {m} degrees in {city} now",
-            "there are {n} {a} left",
+            "it is {t} degrees in {city} now",
+            "there are {k} {a} left",
             "my number is {ph}",
             "what is {n} plus {m}",
             "what is {n} minus {m}",
             "how much is {n} times {m}",
             "the flight leaves at {c}",
-            "he is {m} years old",
+            "he is {y} years old",
             "the book has {n} pages",
             "{pl} is {n} meters away",
             "{d} is a {w}",
@@ -350,6 +364,8 @@ def facts(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
         m=str(m),
         p=price,
         k=str(rng.randint(3, 9)),
+        t=str(rng.randint(2, 39)),
+        y=str(rng.randint(2, 95)),
         c=clock(rng, lang),
         c2=clock(rng, lang),
         d=date(rng, lang),
@@ -363,7 +379,7 @@ def facts(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
 
 def jumble(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
     """Words without a plot, so that the encoder listens instead of guessing."""
-    count = 1 if rng.random() < 0.08 else rng.randint(2, 8)
+    count = 1 if rng.random() < 0.08 else rng.randint(3, 10)
     if lang == "en":
         pool = rng.choices(w.EN_WORDS, k=count)
         if rng.random() < 0.3:
@@ -377,11 +393,11 @@ def jumble(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
 
 Maker = Callable[[random.Random, Lang, Split, bool], str]
 _MAKERS: tuple[tuple[Maker, float], ...] = (
-    (command, 0.32),
-    (plain, 0.1),
-    (everyday, 0.18),
-    (facts, 0.15),
-    (jumble, 0.25),
+    (command, 0.38),
+    (plain, 0.13),
+    (everyday, 0.22),
+    (facts, 0.16),
+    (jumble, 0.11),
 )
 
 

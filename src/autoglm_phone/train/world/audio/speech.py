@@ -16,6 +16,7 @@ from autoglm_phone.train.world import registry
 from autoglm_phone.train.world.audio import voices
 from autoglm_phone.train.world.audio.sentences import UNDECIDABLE, finished, sentence
 from autoglm_phone.train.world.audio.spoken import bare, canonical, spoken
+from autoglm_phone.train.world.audio.vocabulary import known
 from autoglm_phone.train.world.fillings import template
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Clip, Lang, Split, Turn
@@ -124,7 +125,16 @@ def spoken_question(
     if len(users) != 1 or draft.turns[-2].role != "user" or (lang and draft.lang != lang):
         return None
     text = sayable(users[0].text, draft.lang)
-    return (draft, text) if text is not None and isinstance(draft, Draft) else None
+    return (draft, text) if text is not None and known(text) and isinstance(draft, Draft) else None
+
+
+def _sentence(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
+    """A sentence of our own, all of whose words are taught by the training split."""
+    for _ in range(200):
+        text = finished(canonical(sentence(rng, lang, split, unseen), lang), lang)
+        if known(text):
+            return text
+    raise ConfigError(f"no sentence of known words in 200 draws for split {split!r}")
 
 
 def _content(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
@@ -136,9 +146,9 @@ def _content(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
             if found is not None and detect_language(found[1]) == lang:
                 return finished(found[1], lang)
     count = rng.choices((1, 2, 3, 4, 5), (0.84, 0.07, 0.04, 0.03, 0.02))[0]
-    text = finished(canonical(sentence(rng, lang, split, unseen), lang), lang)
+    text = _sentence(rng, lang, split, unseen)
     for _ in range(count - 1):
-        more = finished(canonical(sentence(rng, lang, split, unseen), lang), lang)
+        more = _sentence(rng, lang, split, unseen)
         if len(text) + len(more) > _LONGEST[lang]:
             break
         text += more if lang == "zh" else f" {more}"
@@ -160,7 +170,7 @@ def _asr(rng: random.Random, split: Split, unseen: bool) -> Draft:
     turns: tuple[Turn, ...] = (Turn("user", around(rng, prompt)), Turn("assistant", text))
     draw = rng.random()
     if draw < 0.08 and len(clip.samples) < 8 * 16_000:
-        other_text = finished(canonical(sentence(rng, lang, split, False), lang), lang)
+        other_text = _sentence(rng, lang, split, False)
         other = clip_of(rng, other_text, split, lang)
         if draw < 0.05:  # an earlier recording in the same conversation
             clips = (other, clip)

@@ -19,7 +19,7 @@ def _pool(text: str) -> tuple[str, ...]:
 SURNAMES_ZH = "王李张刘陈杨黄赵周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯董萧程曹袁邓傅沈彭苏卢蒋蔡贾丁魏薛叶潘杜夏"
 GIVEN_ZH = "伟芳娜敏静丽强磊军洋勇杰娟涛明超霞平刚华雪兰梅文志鹏浩轩雨欣佳晨天博东海波春秋云飞龙山宁乐林倩婷慧梦"
 # The shared names without those that sound like another one: 何洁 and 何杰 can't be told apart by ear.
-SPOKEN_NAMES_ZH = tuple(name for name in NAMES_ZH if not set(name) & set("洁靖琳岚鑫鹃余江"))
+SPOKEN_NAMES_ZH = tuple(name for name in NAMES_ZH if not set(name) & set("洁靖琳岚鑫鹃余江圆"))
 TITLES_ZH = _pool("老师 经理 医生 师傅 阿姨 主任 教练 律师 叔叔 总")
 KIN_ZH = _pool(
     """

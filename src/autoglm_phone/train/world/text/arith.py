@@ -8,11 +8,11 @@ import random
 from decimal import Decimal
 
 from autoglm_phone.errors import ConfigError
-from autoglm_phone.train.world.fillings import split_of, template
+from autoglm_phone.train.world.fillings import split_of
 from autoglm_phone.train.world.lexicon import THINGS, person_name
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Lang, Split
-from autoglm_phone.train.world.text.grammar import say, say_one
+from autoglm_phone.train.world.text.grammar import say_one
 from autoglm_phone.train.world.text.reply import MAX_REASONING, computed
 from autoglm_phone.train.world.text.steps import Expr, NotWritable, parse, render, work_out
 from autoglm_phone.train.world.text.stories import STORIES, Story
@@ -116,9 +116,7 @@ def written(rng: random.Random, expr: Expr, lang: Lang) -> str:
 
 def _bare(rng: random.Random, split: Split, unseen: bool, lang: Lang, level: int) -> Draft:
     expr, lines, value = draw_expression(rng, _SHAPES[level], split)
-    question = say_one(
-        rng, _ASK_ZH if lang == "zh" else _ASK_EN, split, unseen, x=written(rng, expr, lang)
-    )
+    question = say_one(rng, _ASK_ZH if lang == "zh" else _ASK_EN, split, unseen, x=written(rng, expr, lang))
     trivial = (
         level == 0
         and len(lines) == 1
@@ -150,8 +148,9 @@ def _story(rng: random.Random, split: Split, unseen: bool, lang: Lang, level: in
             continue
         slots = {letter: format(number, "f") for letter, number in values.items()}
         tellings = story.zh if lang == "zh" else story.en
-        pattern = template(rng, "arith.story", tellings, split, unseen)
-        question = say(rng, pattern, who=who, other=other, thing=zh if lang == "zh" else en, unit=unit, **slots)
+        question = say_one(
+            rng, tellings, split, unseen, who=who, other=other, thing=zh if lang == "zh" else en, unit=unit, **slots
+        )
         return computed(rng, lang, question, lines, value, level)
     raise ConfigError(f"story {story.formula!r} with ranges {story.ranges} gives no writable numbers")
 

@@ -94,7 +94,7 @@ def time_plus(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Dra
             "I leave at {a} and need {n}. When do I arrive?",
         )
     )
-    question = ask(rng, f"clock{back}", lang, split, unseen, zh, en, a=a, n=duration)
+    question = ask(rng, lang, split, unseen, zh, en, a=a, n=duration)
     answer = f"是 {end}。" if lang == "zh" else f"It is {end}."
     return fact(
         lang,
@@ -140,7 +140,7 @@ def time_between(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> 
         "I left at {a} and arrived at {b}. How long did it take?",
         "From {a} to {b} is how long?",
     )
-    question = ask(rng, "span", lang, split, unseen, zh, en, a=_clock(start), b=_clock(end))
+    question = ask(rng, lang, split, unseen, zh, en, a=_clock(start), b=_clock(end))
     if in_minutes:
         question = question.rstrip() + ("请用分钟回答。" if lang == "zh" else " Answer in minutes.")
         answer = f"一共 {end - start} 分钟。" if lang == "zh" else f"It is {end - start} minutes."
@@ -192,12 +192,12 @@ def zone(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
     clock = _clock(start)
     if given_difference:
         later = shift > 0
-        question = ask(rng, f"gap{later}", lang, split, unseen,
+        question = ask(rng, lang, split, unseen,
             ("{b}比{a}%s{n}小时,{a}[时间|]{t}时,{b}是几点?" % ("早" if later else "晚"), "{a}现在{t},{b}比{a}%s{n}小时,{b}几点?" % ("早" if later else "晚"), "已知{b}时间比{a}%s{n}小时。{a}{t},{b}是几点?" % ("早" if later else "晚")),
             ("{b} is {n} hours %s {a}. It is {t} in {a}. What time is it in {b}?" % ("ahead of" if later else "behind"), "It is {t} in {a}, and {b} is {n} hours %s. What time is it in {b}?" % ("ahead" if later else "behind"), "When it is {t} in {a}, what time is it in {b}, {n} hours %s?" % ("ahead" if later else "behind")),
             a=a, b=b, n=str(abs(shift)), t=clock)  # fmt: skip
     else:
-        question = ask(rng, "zone", lang, split, unseen,
+        question = ask(rng, lang, split, unseen,
             ("{a}(UTC{x})[现在|]{t},{b}(UTC{y})是几点?", "{a}是UTC{x},{b}是UTC{y}。{a}时间{t},{b}几点?", "当{a}(UTC{x})是{t}时,{b}(UTC{y})是几点?"),
             ("It is {t} in {a} (UTC{x}). What time is it in {b} (UTC{y})?", "{a} is UTC{x}, {b} is UTC{y}. At {t} in {a}, what time is it in {b}?", "What time is it in {b} (UTC{y}) when it is {t} in {a} (UTC{x})?"),
             a=a, b=b, t=clock, x=f"{from_offset:+d}", y=f"{to_offset:+d}")  # fmt: skip

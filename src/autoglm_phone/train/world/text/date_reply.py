@@ -13,7 +13,6 @@ from autoglm_phone.train.world.text.reply import reply
 
 def ask(
     rng: random.Random,
-    name: str,
     lang: Lang,
     split: Split,
     unseen: bool,

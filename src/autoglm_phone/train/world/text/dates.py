@@ -58,7 +58,7 @@ def _weekday_of(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> D
     lines.append(f"{total}÷7={total // 7}r{total % 7}")
     number = date.isoweekday()
     lines.append(f"{number}={weekday_name(number, lang)}")
-    question = ask(rng, "weekday", lang, split, unseen,
+    question = ask(rng, lang, split, unseen,
         ("{d}是[星期几|周几|礼拜几]?", "[请问|]{d}[那天|这天|]是[星期几|周几]?", "[查|算][一下|]{d}是周几", "{d}[星期几|周几|礼拜几]", "[帮我|]看看{d}[是|]星期几", "[我想知道|告诉我]{d}是[星期几|周几]", "{d},[星期几|是周几]?", "{d}那天[该|]是[礼拜几|周几]呢?"),
         ("What day [of the week |]is {d}?", "What weekday is {d}?", "{d} is [which|what] [day of the week|weekday]?", "On what [day|weekday] does {d} fall?", "[Tell me|Find] the weekday of {d}[.|]", "Which day of the week [is|was|will be] {d}?", "{d}: what weekday?"),
         d=date_text(rng, date, lang))  # fmt: skip
@@ -85,6 +85,7 @@ def _weekday_after(rng: random.Random, split: Split, unseen: bool, lang: Lang) -
         lines = [f"{today}+{days}={total}", f"{total}÷7={total // 7}r{total % 7}"]
     lines.append(f"{number}={weekday_name(number, lang)}")
     name = weekday_name(today, lang)
+    lines.insert(0, f"{name}={today}")
     zh = (
         (
             "今天是{w},{n}天前是[星期几|周几]?",
@@ -113,7 +114,7 @@ def _weekday_after(rng: random.Random, split: Split, unseen: bool, lang: Lang) -
             "In {n} days, what weekday is it? Today is {w}.",
         )
     )
-    question = ask(rng, f"after{back}", lang, split, unseen, zh, en, w=name, n=str(days))
+    question = ask(rng, lang, split, unseen, zh, en, w=name, n=str(days))
     must, wrong = _weekday_truth(number, lang)
     answer = (
         _say_weekday(number, lang)
@@ -130,7 +131,12 @@ def _between(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draf
     start, days = compose(rng, "datetime.between", draw, split)
     end = start + datetime.timedelta(days=days)
     with_year = split != "train" or start.year != end.year or is_leap(start.year) or rng.random() < 0.4
-    lines = []
+    # Both dates in one form: when to stop is read off here.
+    lines = (
+        [f"{start.year}-{start.month}-{start.day},{end.year}-{end.month}-{end.day}"]
+        if with_year
+        else [f"{start.month}-{start.day},{end.month}-{end.day}"]
+    )
     if (start.year, start.month) == (end.year, end.month):
         lines.append(f"{end.day}-{start.day}={days}")
         level = 1
@@ -148,7 +154,7 @@ def _between(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draf
             if (year, month) == (end.year, end.month):
                 break
         level = 3
-    question = ask(rng, "between", lang, split, unseen,
+    question = ask(rng, lang, split, unseen,
         ("从{a}到{b}[有|一共有|相隔|隔了|要经过]多少天?", "{a}到{b}[有|隔|相差][几|多少]天?", "{a}和{b}[相差|相隔|之间差]多少天?", "[算一下|请问]{a}距离{b}[还有|有]多少天?", "今天是{a},离{b}还有[几|多少]天?", "{a}距{b}[几天|多少天]?"),
         ("How many days [are there |]from {a} to {b}?", "How many days are between {a} and {b}?", "[Count|Find] the days from {a} to {b}[.|]", "What is the number of days from {a} until {b}?", "Today is {a}. How many days [until|till] {b}?", "Days from {a} to {b}?"),
         a=date_text(rng, start, lang, with_year), b=date_text(rng, end, lang, with_year))  # fmt: skip
@@ -164,7 +170,7 @@ def _date_after(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> D
     back = rng.random() < 0.3
     end = start + datetime.timedelta(days=-days if back else days)
     year, month, day = start.year, start.month, start.day
-    lines = []
+    lines = [f"{year}-{month}-{day}"]
     if back:
         rest = days
         while rest >= day:
@@ -186,7 +192,7 @@ def _date_after(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> D
             month = month % 12 + 1
             year += month == 1
     lines.append(f"{month}-{day}")
-    level = 1 if len(lines) < 3 else 2 if len(lines) < 4 else 3
+    level = 1 if len(lines) < 4 else 2 if len(lines) < 5 else 3
     a, n = date_text(rng, start, lang), str(days)
     zh = (
         (
@@ -216,7 +222,7 @@ def _date_after(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> D
             "{a} plus {n} days is which date?",
         )
     )
-    question = ask(rng, f"plus{back}", lang, split, unseen, zh, en, a=a, n=n)
+    question = ask(rng, lang, split, unseen, zh, en, a=a, n=n)
     answer = f"是{plain_date(end, lang)}。" if lang == "zh" else f"It is {plain_date(end, lang)}."
     return fact(lang, level, question, answer, lines, [plain_date(end, lang)])
 
@@ -231,7 +237,6 @@ def _leap(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
     if by_days:
         question = ask(
             rng,
-            "yeardays",
             lang,
             split,
             unseen,
@@ -248,7 +253,6 @@ def _leap(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
         return numeric(lang, 2, question, answer, lines, [str(days)])
     question = ask(
         rng,
-        "leap",
         lang,
         split,
         unseen,
@@ -286,7 +290,6 @@ def _month_length(rng: random.Random, split: Split, unseen: bool, lang: Lang) ->
     )
     question = ask(
         rng,
-        "month",
         lang,
         split,
         unseen,
@@ -296,6 +299,7 @@ def _month_length(rng: random.Random, split: Split, unseen: bool, lang: Lang) ->
         m=str(month) if lang == "zh" else MONTHS[month - 1],
     )
     lines = [f"{year % 100}÷4={year % 100 // 4}r{year % 4}"] if month == 2 else []
+    lines.append(f"{month}:{days}")
     answer = f"有 {days} 天。" if lang == "zh" else f"It has {days} days."
     return numeric(lang, 0, question, answer, lines, [str(days)])
 

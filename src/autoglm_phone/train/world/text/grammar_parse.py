@@ -65,8 +65,15 @@ def _expand(rng: random.Random, nodes: list[Node], slots: dict[str, str] | None,
             _expand(rng, node[int(rng.random() * len(node))], slots, out)
 
 
-def say(rng: random.Random, pattern: str, keep_slots: bool = False, **slots: str) -> str:
-    """One expansion of the pattern; with `keep_slots` its slots stay as `{name}`."""
+def say(rng: random.Random, pattern: str, **slots: str) -> str:
+    """One expansion of the pattern."""
     out: list[str] = []
-    _expand(rng, parse(pattern), None if keep_slots else slots, out)
+    _expand(rng, parse(pattern), slots, out)
+    return "".join(out)
+
+
+def say_open(rng: random.Random, pattern: str) -> str:
+    """One expansion of the pattern whose slots stay as `{name}`."""
+    out: list[str] = []
+    _expand(rng, parse(pattern), None, out)
     return "".join(out)

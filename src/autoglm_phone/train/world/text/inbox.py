@@ -7,11 +7,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from autoglm_phone.train.world.fillings import compose
-from autoglm_phone.train.world.lexicon import person_name
-from autoglm_phone.train.world.lexicon_phone import CHAT_APPS, EVENTS, ITEMS, PLACES
+from autoglm_phone.train.world.lexicon_phone import CHAT_APPS
 from autoglm_phone.train.world.sample import Lang, Split
-from autoglm_phone.train.world.text.deal import deal
+from autoglm_phone.train.world.text import invented
 from autoglm_phone.train.world.text.grammar import full_width
 
 
@@ -74,11 +72,11 @@ def message(
 ) -> Message:
     """A message of this kind (or any), received at `received` minutes after midnight."""
     kind = kind or rng.choice(KINDS)
-    sender = sender or person_name(rng, lang, split)
+    sender = sender or invented.name(rng, lang, split)
     at = clock(rng.randrange((received // 15 + 2) * 15, 23 * 60, 15))  # later on the same day
-    place = deal(rng, f"inbox.place.{lang}", PLACES[lang], split)
-    item = deal(rng, f"inbox.item.{lang}", ITEMS[lang], split)
-    minutes = rng.choice((5, 10, 15, 20, 25, 30, 40))
+    place = invented.place(rng, lang, split)
+    item = invented.item(rng, lang, split)
+    minutes = rng.randint(2, 59)
     text = rng.choice(_TEXTS[kind][lang]).format(at=at, place=place, item=item, minutes=minutes)
     if lang == "zh":
         text = full_width(text)
@@ -142,28 +140,14 @@ def entries(rng: random.Random, lang: Lang, split: Split, count: int, clash: boo
             start = max(entry.end for entry in made) + rng.randrange(0, 120, 15)
         end = start + rng.choice((30, 30, 45, 60, 60, 90))
         for _ in range(20):
-            title = _title(rng, lang, split)
+            title = invented.title(rng, lang, split)
             if not any(title in other or other in title for other in titles):
                 break
         else:
             continue
         titles.add(title)
-        made.append(Entry(title, start, end, deal(rng, f"inbox.place.{lang}", PLACES[lang], split)))
+        made.append(Entry(title, start, end, invented.place(rng, lang, split)))
     return made if made[-1].start >= made[0].start else sorted(made, key=lambda entry: entry.start)
-
-
-_KINDS_OF_EVENT: dict[Lang, tuple[str, ...]] = {
-    "zh": ("部门", "线上", "月度", "紧急", "第二次", "新人", "全员", "临时", "客户", "年度", "小组", "周末"),
-    "en": ("monthly", "online", "urgent", "second", "joint", "weekly", "short", "yearly", "extra", "local", "early", "late"),
-}  # fmt: skip
-
-
-def _title(rng: random.Random, lang: Lang, split: Split) -> str:
-    """An event, half of the time of a certain kind; the whole title belongs to the split."""
-    if rng.random() < 0.5:
-        return deal(rng, f"inbox.event.{lang}", EVENTS[lang], split)
-    join = "" if lang == "zh" else " "
-    return compose(rng, "inbox.title", lambda r: r.choice(_KINDS_OF_EVENT[lang]) + join + r.choice(EVENTS[lang]), split)
 
 
 def show_entries(rng: random.Random, items: list[Entry], lang: Lang) -> str:

@@ -8,9 +8,9 @@ import itertools
 import random
 
 from autoglm_phone.train.world.fillings import compose
-from autoglm_phone.train.world.lexicon import person_name
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Lang, Split, Turn
+from autoglm_phone.train.world.text import invented
 from autoglm_phone.train.world.text.grammar import full_width, say_one, vary
 from autoglm_phone.train.world.text.inbox import Entry, Message, clock, entries, messages, show_entries, show_messages
 from autoglm_phone.train.world.text.reply import reply
@@ -74,6 +74,23 @@ def _facts(m: Message) -> list[str]:
     }[m.kind]
 
 
+def _seek(at: int, starts: list[int]) -> str:
+    """The starts in order up to the first one after `at`."""
+    passed = [start for start in starts if start <= at]
+    following = next(start for start in starts if start > at)
+    return ", ".join([*(f"{clock(start)}<={clock(at)}" for start in passed), f"{clock(following)}>{clock(at)}"])
+
+
+def _overlaps(items: list[Entry]) -> str:
+    """Each start against the end before it, up to the first that is too early."""
+    lines = []
+    for before, after in itertools.pairwise(items):
+        lines.append(f"{clock(after.start)}{'<' if after.start < before.end else '>='}{clock(before.end)}")
+        if after.start < before.end:
+            break
+    return ", ".join(lines)
+
+
 def _about_messages(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
     count = rng.choice((1, 2, 3, 3, 4, 4, 5, 6))
     items = compose(rng, "notify.messages", lambda r: messages(r, lang, split, count), split)
@@ -104,6 +121,7 @@ def _about_messages(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
     zh = lang == "zh"
     who, text = m.sender, m.text
     truth: dict = {"kind": "contains"}
+    thought = ""
     app = m.app
     if kind == "who_wrote":
         answer, truth["must"] = (f"是{who}。" if zh else f"It is from {who}."), [who]
@@ -119,6 +137,7 @@ def _about_messages(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
             others = [other.app for other in items if other.app != app]
             app = rng.choice(others) if others else app
         number = sum(other.app == app for other in items)
+        thought = ", ".join(f"{i} {other.app}" for i, other in enumerate(items, 1))
         answer = f"{app}有 {number} 条。" if zh else f"There {'is' if number == 1 else 'are'} {number} from {app}."
         truth = {"kind": "contains", "must": [str(number)], "must_not": [str(n) for n in range(1, 8) if n != number]}
     elif kind in ("last", "first"):
@@ -128,7 +147,7 @@ def _about_messages(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
     elif kind == "nobody":
         present = {other.sender for other in items}
         while who in present:
-            who = person_name(rng, lang, split)
+            who = invented.name(rng, lang, split)
         answer = f"没有{who}的消息。" if zh else f"There is no message from {who}."
         truth["must"] = [who, ["没有", "没"]] if zh else [who, ["no", "not", "nothing"]]
     else:
@@ -159,6 +178,7 @@ def _about_messages(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
         show_messages(rng, items, lang),
         question,
         answer,
+        thought,
         truth,
         min(4, count // 2 + 1),
     )
@@ -185,7 +205,7 @@ def _about_calendar(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
     items: list[Entry] = compose(rng, "notify.calendar", lambda r: entries(r, lang, split, count, clash), split)
     zh = lang == "zh"
     e = rng.choice(items)
-    now = ""
+    now = thought = ""
     truth: dict = {"kind": "contains"}
     if kind == "event_when":
         answer, truth["must"] = (
@@ -209,6 +229,7 @@ def _about_calendar(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
         )
         now = clock(at)
         e = next(item for item in items if item.start > at)
+        thought = _seek(at, [item.start for item in items])
         answer = f"下一个是{clock(e.start)}的{e.title}。" if zh else f"Next is {e.title} at {clock(e.start)}."
         truth["must"] = [e.title, clock(e.start)]
     elif kind in ("event_first", "event_last"):
@@ -218,6 +239,7 @@ def _about_calendar(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
         truth["must_not"] = [other.title for other in items if other is not e and other.title not in e.title]
     elif kind == "conflict":
         pair = next(((a, b) for a, b in itertools.pairwise(items) if b.start < a.end), None)
+        thought = _overlaps(items)
         if pair:
             answer = (
                 f"有冲突:{pair[0].title}和{pair[1].title}。"
@@ -233,6 +255,8 @@ def _about_calendar(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
         at = rng.randrange(items[0].start, items[-1].end, 15)
         busy = next((item for item in items if item.start <= at < item.end), None)
         now = clock(at)
+        thought = ", ".join(f"{clock(item.start)}-{clock(item.end)}" for item in items)
+        thought += f": {now} {clock(busy.start)}-{clock(busy.end)}" if busy else f": {now} -"
         if busy:
             answer = f"没空,有{busy.title}。" if zh else f"No, you have {busy.title}."
             truth["must"] = [["没空", "没有空"] if zh else "no", busy.title]
@@ -251,6 +275,7 @@ def _about_calendar(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
         show_entries(rng, items, lang),
         question,
         answer,
+        thought,
         truth,
         min(4, len(items) - 1),
     )
@@ -258,7 +283,7 @@ def _about_calendar(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
 
 def _assemble(
     rng: random.Random, split: Split, unseen: bool, lang: Lang, name: str, heads: tuple[str, ...], listing: str, question: str,
-    answer: str, truth: dict, level: int,
+    answer: str, thought: str, truth: dict, level: int,
 ) -> Draft:  # fmt: skip
     head = say_one(rng, heads, split, False)
     if lang == "zh":
@@ -272,7 +297,7 @@ def _assemble(
         if rng.random() < 0.6
         else f"{question}\n\n{block}"
     )
-    return Draft(lang, level, (Turn("user", prompt), reply(lang, answer)), truth)
+    return Draft(lang, level, (Turn("user", prompt), reply(lang, answer, thought)), truth)
 
 
 def build(rng: random.Random, split: Split, unseen: bool) -> Draft:

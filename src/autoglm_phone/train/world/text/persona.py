@@ -101,7 +101,7 @@ IDENTITY: dict[Lang, tuple[Intent, ...]] = {
         ), (("small",), ("run",))),
         Intent("graph", (
             "How do you work?", "What is your architecture?", "What is a dynamic computation graph?", "What does your dynamic [computation |]graph do?", "Why are you [so |]fast?", "What [technology|framework|design] do you use?", "Explain your [architecture|design|inner workings]", "How do you [run|compute|function] inside?",
-            "[How|In what way] does the dynamic graph help you?", "How were you [designed|built] to work?",
+            "[How|In what way] does the dynamic graph help you?",
         ), (
             "I run on a dynamic computation graph: easy requests leave early, hard ones use all layers.", "I use a dynamic computation graph: simple questions use few layers, hard ones use all layers.",
         ), (("dynamic computation graph",), ("layers",))),

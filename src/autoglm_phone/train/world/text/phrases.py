@@ -1,10 +1,13 @@
 """Which wordings serve training and which the unseen part of the test set, and how short phrases become new ones.
 
-Held-out templates are whole expansions of an intent's patterns (`held_out`): training never sees the wording, but every
-word of it occurs in other wordings of the same intent, so that the test asks for composition and not for a dictionary.
-Short phrases (greetings, questions about the model) have no fillings of their own: what is dealt out to the splits is the
-phrase with its frame, an opening or an address before it and a tail after it (`framed`). The bare phrase is training's.
+Held-out templates are whole expansions of an intent's patterns (`held_out`): training never sees the wording, but
+every word of it occurs in other wordings of the same intent, so that the test asks for composition and not for a
+dictionary. Short phrases (greetings, questions about the model) have no fillings of their own: what is dealt out to
+the splits is the phrase with its frame, an opening or an address before it and a tail after it (`framed`). The bare
+phrase is training's.
 """
+
+# ruff: noqa: E501 (phrase tables read better in long lines)
 
 from __future__ import annotations
 
@@ -14,10 +17,11 @@ import re
 import unicodedata
 from collections import Counter
 from functools import lru_cache
+from itertools import pairwise
 
 from autoglm_phone.errors import ConfigError
 from autoglm_phone.train.world.sample import Lang, Split
-from autoglm_phone.train.world.text.grammar_parse import Node, parse, say
+from autoglm_phone.train.world.text.grammar_parse import Node, parse, say_open
 
 HELD_OUT = 0.12  # share of an intent's wordings that training never sees
 _LARGEST = 20_000  # expansions of one pattern
@@ -59,8 +63,8 @@ def _units(text: str) -> list[str]:
 def held_out(patterns: tuple[str, ...]) -> tuple[str, ...]:
     """The wordings of these patterns that serve unseen test samples only.
 
-    Chosen by hash among those whose words, and all pairs of neighbouring words but one, are kept by three wordings (pairs:
-    one) of training. Where no wording is like that, the one with the fewest new words is held out.
+    Chosen by hash among those whose words stand in three wordings of training or more, and their pairs of neighbouring
+    words, all but one, in one. Where no wording is like that, the one with the fewest new words is held out.
     """
     texts: dict[str, str] = {}
     for pattern in patterns:
@@ -70,17 +74,19 @@ def held_out(patterns: tuple[str, ...]) -> tuple[str, ...]:
         return ()
     units = {key: _units(text) for key, text in texts.items()}
     words = Counter(word for found in units.values() for word in set(found))
-    pairs = Counter(pair for found in units.values() for pair in set(zip(found, found[1:], strict=False)))
+    pairs = Counter(pair for found in units.values() for pair in set(pairwise(found)))
     ranked = sorted(texts, key=lambda key: hashlib.blake2b(key.encode()).digest())
     wanted = max(1, int(len(texts) * HELD_OUT))
     held: list[str] = []
     for key in ranked:
         found = units[key]
-        new_pairs = sum(pairs[pair] < 2 for pair in set(zip(found, found[1:], strict=False)))
-        if len(held) < wanted and new_pairs <= 1 and all(words[word] > 3 for word in found):
+        new_pairs = sum(pairs[pair] < 2 for pair in set(pairwise(found)))
+        # A single word, or a Chinese phrase of two characters, has no parts to compose it of.
+        long_enough = len(found) >= (2 if texts[key].isascii() else 3)
+        if len(held) < wanted and long_enough and new_pairs <= 1 and all(words[word] > 3 for word in found):
             held.append(key)
             words.subtract(set(found))
-            pairs.subtract(set(zip(found, found[1:], strict=False)))
+            pairs.subtract(set(pairwise(found)))
     if not held:
         held = [min(ranked, key=lambda key: sum(words[word] < 2 for word in units[key]))]
     return tuple(texts[key] for key in held)
@@ -100,7 +106,7 @@ def wording(rng: random.Random, patterns: tuple[str, ...], split: Split, unseen:
         return rng.choice(held)
     keys = held_out_keys(patterns)
     for _ in range(200):
-        text = say(rng, rng.choice(patterns), keep_slots=True)
+        text = say_open(rng, rng.choice(patterns))
         if phrase_key(text) not in keys:
             return text
     raise ConfigError(f"no wording is left for training among {patterns!r}")
@@ -152,7 +158,7 @@ def framed(rng: random.Random, text: str, lang: Lang, style: str) -> str:
     draw = rng.random()
     head = rng.choice(_HEADS[style][lang]) if draw < 0.6 else ""
     tail = rng.choice(_TAILS[style][lang]) if draw > 0.45 else ""
-    if tail and not tail.startswith(" ") or tail.strip(" ")[:1].isalpha():
+    if (tail and not tail.startswith(" ")) or tail.strip(" ")[:1].isalpha():
         ends = "。." if tail.strip()[:1].isupper() else "。.?!\uff1f\uff01"
         text = text.rstrip(ends)
     if head and lang == "en" and text[1:2] not in ("", " ", "'") and not text[1:2].isupper() and rng.random() < 0.7:

@@ -7,13 +7,15 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 
 from autoglm_phone.errors import ConfigError
-from autoglm_phone.train.world.fillings import split_of, template
+from autoglm_phone.train.world.fillings import split_of
 from autoglm_phone.train.world.lexicon import GOODS, person_name
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Lang, Split, Turn
-from autoglm_phone.train.world.text.grammar import say, vary
+from autoglm_phone.train.world.text.grammar import say_one, vary
+from autoglm_phone.train.world.text.phrases import held_out
 from autoglm_phone.train.world.text.reply import MAX_REASONING, reply
 from autoglm_phone.train.world.text.steps import NotWritable, parse, places, show, work_out
 
@@ -70,6 +72,39 @@ DEALS: tuple[Deal, ...] = (
 )  # fmt: skip
 
 
+# Other ways to say what the English tellings share.
+_WIDER = (
+    ("How much do I pay?", "[How much do I pay|What do I pay|How much do I have to pay]?"),
+    ("What do I pay?", "[How much do I pay|What do I pay|How much do I have to pay]?"),
+    ("How much does {who} pay?", "[How much does {who} pay|What does {who} pay|How much does {who} have to pay]?"),
+    ("How much does each pay?", "[How much does each pay|What does each pay|How much does each have to pay]?"),
+    ("What does each pay?", "[How much does each pay|What does each pay|How much does each have to pay]?"),
+    ("What is the total?", "[What is the total|How much is the total|How much is that in total]?"),
+    ("what is the total?", "[what is the total|how much is the total|how much is that in total]?"),
+    ("How much is left?", "[How much is left|What is left|How much money is left]?"),
+    ("How much remains?", "[How much remains|What remains|How much money is left]?"),
+    ("How much change do I get?", "[How much change do I get|What change do I get|How much change is that]?"),
+    ("How much change does {who} get?", "[How much change does {who} get|What change does {who} get]?"),
+    ("How much change?", "[How much change is that|What is the change|How much change]?"),
+    ("What is the price now?", "[What is the price now|How much is it now|What does it cost now]?"),
+    ("How much is it now?", "[What is the price now|How much is it now|What does it cost now]?"),
+    ("What is the price of one?", "[What is the price of one|How much is one|What does one cost]?"),
+    ("How much is one {g1}?", "[How much is one {g1}|What does one {g1} cost|What is the price of one {g1}]?"),
+    (" costs ${p}", " [costs|is] ${p}"),
+    (" buys ", " [buys|takes] "),
+)
+
+
+@cache
+def _tellings(formula: str, lang: Lang) -> tuple[str, ...]:
+    """All patterns that tell a deal of this formula."""
+    told = [deal.zh if lang == "zh" else deal.en for deal in DEALS if deal.formula == formula]
+    if lang == "en":
+        for words, wider in _WIDER:
+            told = [text.replace(words, wider) if wider not in text else text for text in told]
+    return tuple(told)
+
+
 def _price(rng: random.Random, low: int, high: int, cents: bool) -> Decimal:
     """An amount; with cents it ends in .50, .90, .80 or any two digits."""
     whole = rng.randint(low, high)
@@ -109,14 +144,29 @@ def _draw(rng: random.Random, deal: Deal) -> dict[str, Decimal]:
     return values
 
 
-def _question(rng: random.Random, deal: Deal, values: dict[str, Decimal], lang: Lang, split: Split) -> str:
+def _question(
+    rng: random.Random, deal: Deal, values: dict[str, Decimal], lang: Lang, split: Split, unseen: bool
+) -> str:
     (g, gu, g1, gs), (h, hu, h1, hs) = rng.sample(GOODS, 2)
     slots = {letter: show(value) for letter, value in values.items()}
     if "d" in values:
         slots["D"] = str(100 - int(values["d"]) * 10)
     who = person_name(rng, lang, split)
-    text = say(
-        rng, deal.zh if lang == "zh" else deal.en, g=g, gu=gu, g1=g1, gs=gs, h=h, hu=hu, h1=h1, hs=hs, who=who, **slots
+    text = say_one(
+        rng,
+        _tellings(deal.formula, lang),
+        split,
+        unseen,
+        g=g,
+        gu=gu,
+        g1=g1,
+        gs=gs,
+        h=h,
+        hu=hu,
+        h1=h1,
+        hs=hs,
+        who=who,
+        **slots,
     )
     if lang == "zh":
         if rng.random() < 0.25:
@@ -130,7 +180,8 @@ def _question(rng: random.Random, deal: Deal, values: dict[str, Decimal], lang: 
 
 def _deal(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
     level = rng.choice((1, 2, 2, 3, 3, 3, 4))
-    deal: Deal = template(rng, f"price.{level}", tuple(d for d in DEALS if d.level == level), split, unseen)
+    # A formula told in one way only has no wording to hold out.
+    deal = rng.choice([d for d in DEALS if d.level == level and (not unseen or held_out(_tellings(d.formula, lang)))])
     for _ in range(3000):
         values = _draw(rng, deal)
         if split_of("price.values", f"{deal.formula}{sorted(values.items())}") != split:
@@ -147,7 +198,7 @@ def _deal(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
         if "d" in values and lang == "en":
             first = f"100-{100 - int(values['d']) * 10}={int(values['d'])}0"
             lines = [first, *lines]
-        question = vary(rng, _question(rng, deal, values, lang, split), lang)
+        question = vary(rng, _question(rng, deal, values, lang, split, unseen), lang)
         text = show(amount)
         answer = f"答案是 {text} 元。" if lang == "zh" else f"The answer is ${text}."
         turns = (Turn("user", question), reply(lang, answer, "\n".join(lines)))
@@ -186,7 +237,7 @@ def _cheaper(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draf
                 "In shop A {n} {g} cost ${s}; in shop B {k} cost ${t}. Which is the better deal?",
             )
         )
-        question = say(rng, template(rng, f"price.cheaper.{lang}", patterns, split, unseen),
+        question = say_one(rng, patterns, split, unseen,
                        n=str(n), k=str(k), s=str(n * p), t=str(k * q), g=zh if lang == "zh" else many, u=unit)  # fmt: skip
         winner = int(q < p)
         if lang == "zh":

@@ -7,9 +7,9 @@ from __future__ import annotations
 import random
 
 from autoglm_phone.train.world.fillings import compose
-from autoglm_phone.train.world.lexicon import person_name
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Lang, Split, Turn
+from autoglm_phone.train.world.text import invented
 from autoglm_phone.train.world.text.grammar import full_width, say_one, vary
 from autoglm_phone.train.world.text.inbox import Message, clock, entries, message, messages, show_entries, show_messages
 from autoglm_phone.train.world.text.reply import reply
@@ -92,10 +92,10 @@ def _chat(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
     """Two people; one proposes, the other agrees or not."""
 
     def draw(r: random.Random) -> tuple[str, str, Message, bool]:
-        a = person_name(r, lang, split)
-        b = person_name(r, lang, split)
+        a = invented.name(r, lang, split)
+        b = invented.name(r, lang, split)
         while b == a:
-            b = person_name(r, lang, split)
+            b = invented.name(r, lang, split)
         return a, b, message(r, lang, split, 600, kind=r.choice(("meet", "bring", "call")), sender=a), r.random() < 0.7
 
     a, b, m, agreed = compose(rng, "summary.chat", draw, split)

@@ -17,9 +17,8 @@ import random
 from typing import Any
 
 from autoglm_phone.errors import ConfigError
-from autoglm_phone.train.world.fillings import split_of, template
-from autoglm_phone.train.world.lexicon import person_name
-from autoglm_phone.train.world.lexicon_phone import APPS, EVENTS, ITEMS, PLACES
+from autoglm_phone.train.world.fillings import split_of
+from autoglm_phone.train.world.lexicon_phone import APPS
 from autoglm_phone.train.world.lexicon_tools import (
     CURRENCIES,
     LANGUAGES,
@@ -35,9 +34,9 @@ from autoglm_phone.train.world.lexicon_topics import SEEN
 from autoglm_phone.train.world.registry import Draft, category
 from autoglm_phone.train.world.sample import Lang, Sample, Split, Turn
 from autoglm_phone.train.world.scoring import Score, scorer
+from autoglm_phone.train.world.text import invented
 from autoglm_phone.train.world.text.deal import deal
-from autoglm_phone.train.world.text.grammar import full_width, say
-from autoglm_phone.train.world.text.nonsense import english_word
+from autoglm_phone.train.world.text.grammar import full_width, say_one
 from autoglm_phone.train.world.text.reply import reply
 
 _CLOSING = "To call a tool, write its name, a new line and its arguments as JSON."
@@ -53,8 +52,23 @@ def call_text(name: str, arguments: dict[str, Any]) -> str:
     return f"<tool_call>{name}\n{json.dumps(arguments, ensure_ascii=False)}</tool_call>"
 
 
-# Arguments drawn freely; a call of these alone is dealt out to the splits as a whole.
-_DRAWN = frozenset({"minutes", "percent", "clock", "symbol", "code", "currency", "currency2"})
+# Arguments drawn freely or from a closed list; a call of these alone is dealt out to the splits as a whole.
+_DRAWN = frozenset(
+    {
+        "minutes",
+        "percent",
+        "clock",
+        "symbol",
+        "code",
+        "currency",
+        "currency2",
+        "language",
+        "room",
+        "app",
+        "text",
+        "city",
+    }
+)
 
 
 def _value(rng: random.Random, argument: Argument, lang: Lang, split: Split) -> str | int:
@@ -74,21 +88,62 @@ def _value(rng: random.Random, argument: Argument, lang: Lang, split: Split) -> 
     if pool.startswith("currency"):
         return rng.choice(CURRENCIES[lang])
     if pool == "name":
-        return person_name(rng, lang, split)
-    if pool == "song":
-        return from_pool("song", SEEN["work"][lang]) if rng.random() < 0.5 else english_word(rng).capitalize()
-    return from_pool(pool, {
-        "city": SEEN["place"][lang], "text": TEXTS[lang], "app": APPS[lang], "place": PLACES[lang],
-        "event": EVENTS[lang], "word": ITEMS[lang], "language": LANGUAGES[lang], "topic": SEEN["concept"][lang], "room": ROOMS[lang],
-    }[pool])  # fmt: skip
+        return invented.name(rng, lang, split)
+    if pool == "place":
+        return invented.place(rng, lang, split)
+    if pool == "word":
+        return invented.item(rng, lang, split)
+    if pool == "event":
+        return invented.title(rng, lang, split)
+    if pool in ("song", "topic"):
+        known = SEEN["work" if pool == "song" else "concept"][lang]
+        return from_pool(pool, known) if rng.random() < 0.4 else invented.phrase(rng, lang, split)
+    if pool in ("app", "city", "text") and (split != "train" or rng.random() < 0.5):
+        # A text is a known message to or about someone; apps and cities have made-up names.
+        return invented.message(rng, lang, split) if pool == "text" else invented.phrase(rng, lang, split, 1)
+    closed = {"language": LANGUAGES, "room": ROOMS, "app": APPS, "text": TEXTS}
+    return rng.choice(SEEN["place"][lang] if pool == "city" else closed[pool][lang])
+
+
+_AFFIXES = (
+    "my_{}",
+    "do_{}",
+    "app_{}",
+    "{}_v2",
+    "{}_2",
+    "{}_tool",
+    "phone_{}",
+    "{}_api",
+    "run_{}",
+    "x_{}",
+    "the_{}",
+    "{}_now",
+)
+
+
+def _spelling(rng: random.Random, names: tuple[str, ...], nonsense: bool = True) -> str:
+    """One of the names; often changed, so that it has to be read in the definition: camel case, an affix, made up."""
+    name, draw = rng.choice(names), rng.random()
+    if draw < 0.5:
+        return name
+    if draw < 0.62:
+        first, *rest = name.split("_")
+        return first + "".join(part.capitalize() for part in rest)
+    if draw < 0.8:
+        return rng.choice(_AFFIXES).format(name)
+    made = invented.made_up(rng, "en").lower()
+    return made if nonsense and draw < 0.9 else f"{made}_{name}"
 
 
 def _define(rng: random.Random, tool: Tool, lang: Lang) -> tuple[dict[str, Any], list[str]]:
     """An OpenAI definition with one spelling of each name, and the argument names."""
-    names = [rng.choice(argument.names) for argument in tool.arguments]
+    # A made-up name says nothing: only a single argument may have one.
+    names = [_spelling(rng, argument.names, len(tool.arguments) == 1) for argument in tool.arguments]
+    if len(set(names)) < len(names):
+        names = [argument.names[0] for argument in tool.arguments]
     properties = {name: {"type": argument.type} for name, argument in zip(names, tool.arguments, strict=True)}
     function: dict[str, Any] = {
-        "name": rng.choice(tool.names),
+        "name": _spelling(rng, tool.names),
         "description": tool.about["zh" if lang == "zh" and rng.random() < 0.7 else "en"],
         "parameters": {"type": "object", "properties": properties},
     }
@@ -134,9 +189,8 @@ def _call(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
     else:
         raise ConfigError(f"tools: no arguments for {tool.names[0]} in split {split!r}")
     definitions, function, names = _toolbox(rng, lang, tool)
-    pattern = template(rng, f"tools.{tool.names[0]}.{lang}", tool.ask[lang], split, unseen)
     slots = {str(i): str(value) for i, value in enumerate(values)}
-    question = say(rng, pattern, **slots)
+    question = say_one(rng, tool.ask[lang], split, unseen, **slots)
     if lang == "zh":
         question = full_width(question)
     elif rng.random() < 0.2:

@@ -70,9 +70,13 @@ _CONVERT_EN = (
 )  # fmt: skip
 
 
+def _names(unit: str, lang: Lang) -> tuple[str, ...]:
+    return U[unit].zh if lang == "zh" else U[unit].en
+
+
 def _name(rng: random.Random, unit: str, lang: Lang) -> str:
     """How the question writes the unit."""
-    names = U[unit].zh if lang == "zh" else U[unit].en
+    names = _names(unit, lang)
     return names[0] if rng.random() < 0.6 else rng.choice(names)
 
 
@@ -256,8 +260,11 @@ def _compare(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draf
             ("Which is {w}: {x} or {y}?", "Which is {w}, {x} or {y}?", "{x} or {y}: which is {w}?", "Compare {x} and {y}: which is {w}?"),
             split, unseen, x=right if swapped else left, y=left if swapped else right, w=word_zh if lang == "zh" else word_en)  # fmt: skip
         winner, loser = (left, right) if more_first else (right, left)
+        amount, unit = (a, big) if more_first else (b, small)
+        # The unit by any of its names: "12 t" may be answered as "12 tonnes".
+        same = [f"{amount}{name}" if lang == "zh" else f"{amount} {name}" for name in _names(unit, lang)]
         answer = f"{winner}更{word_zh}。" if lang == "zh" else f"{winner} is {word_en}."
-        truth = {"kind": "contains", "must": [winner], "must_not": [loser]}
+        truth = {"kind": "contains", "must": [[winner, *same]], "must_not": [loser]}
         return Draft(lang, 2, (Turn("user", vary(rng, question, lang)), reply(lang, answer, "\n".join(lines))), truth)
     raise ConfigError(f"units: no comparison for split {split!r}")
 
