@@ -30,7 +30,8 @@ debian() { # install Debian packages where that is possible; say what is missing
 
 python=$(find_python)
 stamp=$({ cat pyproject.toml scripts/setup.sh; echo "$extras $torch $("$python" -V)"; } | sha256sum | cut -c1-64)
-if [ "$(cat .venv/.stamp 2>/dev/null)" = "$stamp" ]; then exit 0; fi
+mark=.venv/.stamp-${extras//,/-} # one for each set of extras: installing another set takes nothing away
+if [ "$(cat "$mark" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
 
 echo "setup: making .venv with $("$python" -V), torch $torch, extras [$extras] (a few minutes the first time)"
 if [ ! -x .venv/bin/python ]; then
@@ -53,4 +54,4 @@ case ",$extras," in *,train,*)
       echo "setup: without them the world can't be drawn and its tests fail" >&2
   fi ;;
 esac
-echo "$stamp" > .venv/.stamp
+echo "$stamp" > "$mark"
