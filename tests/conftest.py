@@ -16,29 +16,9 @@ from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from autoglm_phone.chat.tokenizer import Tokenizer
+from autoglm_phone.train.tokenizer import SPECIAL_TOKENS
 
-SPECIALS = [
-    "<|endoftext|>",
-    "<|pad|>",
-    "[gMASK]",
-    "<sop>",
-    "<|system|>",
-    "<|user|>",
-    "<|assistant|>",
-    "<|observation|>",
-    "<|begin_of_image|>",
-    "<|image|>",
-    "<|end_of_image|>",
-    "<|begin_of_audio|>",
-    "<|audio|>",
-    "<|end_of_audio|>",
-    "<think>",
-    "</think>",
-    "<answer>",
-    "</answer>",
-    "<tool_call>",
-    "</tool_call>",
-]
+SPECIALS = list(SPECIAL_TOKENS)
 TEXTS = [
     "你是谁? 我是手机助手。",
     "the quick brown fox jumps over the lazy dog",
