@@ -41,7 +41,8 @@ def random_batch(kind: str, sizes: BatchSizes, device: torch.device, text_length
         batch.wave = 0.1 * torch.randn(media_rows, 16000 * 5, device=device)
         batch.wave_lengths = torch.randint(30000, 80000, (media_rows,), device=device) // 160 * 160
         batch.ctc = torch.randint(1, 1200, (media_rows * 20,), device=device)
-        batch.ctc_lengths = torch.full((media_rows,), 20, device=device)
+        batch.ctc_sizes = [20] * media_rows
+        batch.frames = [int(n) // 160 for n in batch.wave_lengths]
     if kind == "joint":
         cpu = Batch("joint", ids.cpu(), labels.cpu(), [])
         cpu.pixels, cpu.grids, cpu.wave = batch.pixels.cpu(), batch.grids.cpu(), batch.wave.cpu()

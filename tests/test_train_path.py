@@ -21,7 +21,7 @@ from autoglm_phone.train.objective import batched_log_mel
 from autoglm_phone.train.state import load_run
 from autoglm_phone.train.tokenizer import save_tokenizer, train_tokenizer
 from autoglm_phone.train.trainer import TrainConfig, Trainer, schedule
-from autoglm_phone.train.world.sample import Clip, Glyph, Picture, Sample, Turn
+from autoglm_phone.train.world.sample import Clip, Glyph, Picture, Region, Sample, Turn
 
 TEXTS = ['打开蓝牙 please open 12+34=46 do(action="Tap", element=[512,304])\n', "答案是 42。 The answer is 42."] * 50
 
@@ -35,7 +35,13 @@ def toy_sample(category: str, split: str, index: int, seed: int = 0) -> Sample:
     kind = next(k for k, table in data_module.KINDS.items() if category in table)
     if kind in ("image", "joint"):
         height, width = 16 * int(rng.integers(3, 9)), 16 * int(rng.integers(3, 9))
-        pictures = (Picture(rng.integers(0, 255, (height, width, 3), dtype=np.uint8), (Glyph("打", 1, 1, 9, 9),)),)
+        pictures = (
+            Picture(
+                rng.integers(0, 255, (height, width, 3), dtype=np.uint8),
+                (Glyph("打", 1, 1, 9, 9),),
+                (Region("打开", 1, 1, 30, 9),),
+            ),
+        )
         marks += "<image>"
         alternatives = ((Turn("user", "<image>open?"), Turn("assistant", "12")),)
     if kind in ("audio", "joint"):
@@ -257,3 +263,51 @@ def test_two_processes_see_different_data_and_keep_equal_weights(prepared, tmp_p
     one, two = (load_file(tmp_path / f"rank{r}.safetensors") for r in range(2))
     assert one.keys() == two.keys()
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_ranks_take_turns_so_that_every_step_holds_every_kind():
+    from autoglm_phone.train.trainer import TrainConfig, due
+
+    plan = TrainConfig().plan
+    for step in range(8):
+        assert {kind for rank in range(4) for kind in due(plan, step, rank)} == {"text", "image", "audio", "joint"}
+    assert [due(("a", "b/2+1"), step) for step in range(3)] == [["a"], ["a", "b"], ["a"]]
+
+
+def test_a_patch_belongs_to_the_smallest_region_over_it():
+    import random
+
+    from autoglm_phone.train.data import View, find_regions
+
+    regions = (Region("icon", 64, 16, 80, 32), Region("row", 0, 0, 160, 48), Region("", 0, 0, 160, 16),
+               Region("dot", 100, 20, 101, 21))  # fmt: skip
+    picture = Picture(np.zeros((48, 160, 3), np.uint8), (), regions)
+    view = View(picture.pixels, np.zeros((0, 2), np.int64))
+    for seed in range(8):
+        found = {
+            text: patches
+            for text, _, _, patches in find_regions(
+                picture, view, lambda t: [ord(c) for c in t], 9, random.Random(seed)
+            ).regions
+        }
+        assert set(found) == {"icon", "row", "dot"}  # a region without a name is none
+        assert found["icon"] == [10 + 4]
+        assert found["dot"] == [10 + 6]
+        assert not {14, 16} & set(found["row"])
+
+
+def test_a_batch_survives_the_way_to_the_trainer(tmp_path):
+    from autoglm_phone.train.crew import pack, unpack
+    from autoglm_phone.train.data import Batch
+
+    ids = torch.arange(6).view(2, 3)
+    batch = Batch("audio", ids, ids, ["asr", "asr"], wave=torch.rand(2, 5), glyphs=torch.zeros(0, 2, dtype=torch.long),
+                  first=ids[:1, 0], frames=[3, 4], index=7)  # fmt: skip
+    back = unpack(pack(batch, tmp_path / "batch"))
+    assert not list(tmp_path.iterdir())
+    assert vars(back).keys() == vars(batch).keys()
+    for name, value in vars(batch).items():
+        same = (
+            torch.equal(getattr(back, name), value) if isinstance(value, torch.Tensor) else getattr(back, name) == value
+        )
+        assert same, name

@@ -29,7 +29,7 @@ def run(
     workers: Annotated[int, typer.Option(help="data processes per GPU")] = max(1, (os.cpu_count() or 2) - 1),
     plan: Annotated[
         str, typer.Option(help="micro-batches of a step, comma-separated")
-    ] = "text,image,audio,image/2,joint/4",
+    ] = "image,text/2,audio/2+1,joint/4",
     muon_lr: float = 0.015,
     adam_lr: float = 2e-3,
     decay_from: Annotated[float, typer.Option(help="fraction of the schedule where the decay begins")] = 0.55,

@@ -8,9 +8,10 @@ sound, both), because their shapes differ; the trainer mixes kinds within each o
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,8 @@ from autoglm_phone.train.world.sample import Picture, Sample, Split
 
 log = logging.getLogger(__name__)
 PAD = 1
+REGION_TOKENS = 16
+SPOTS = 3  # patches of a region that the losses look at
 ROW_LENGTHS = (96, 160, 320)  # tokens; rows of media batches wait for their like, and those past the last are few
 
 
@@ -45,7 +48,11 @@ class Batch:
     memory: for kind "joint", long [R, M, 3]: which state (an index into all picture states, then all clip states,
         then one row of zeros), which ordinal embedding, from which token on it is seen. See `modeling.Memory`.
     glyphs: long [N, 2] of (flat patch index in [I, H/16 * W/16], character id); blanks: patches without a glyph.
-    ctc: characters per clip.
+    spots: long [S, 2] of (flat patch index, region index): patches that lie in a labelled region; region_ids long
+        [R, REGION_TOKENS] (PAD after the text), region_boxes float32 [R, 4] (center x, center y, width, height as
+        fractions of the picture), region_text long [R]: equal for equal texts.
+    ctc: characters of all clips. frames, ctc_sizes: mel frames and characters of each clip; not tensors, because the
+        CTC loss wants them on the CPU.
     """
 
     kind: str
@@ -61,8 +68,13 @@ class Batch:
     memory: Tensor | None = None
     glyphs: Tensor | None = None
     blanks: Tensor | None = None
+    spots: Tensor | None = None
+    region_ids: Tensor | None = None
+    region_boxes: Tensor | None = None
+    region_text: Tensor | None = None
     ctc: Tensor | None = None
-    ctc_lengths: Tensor | None = None
+    frames: list[int] | None = None
+    ctc_sizes: list[int] | None = None
     index: int = 0  # how far this worker has come, for resuming
 
     tokens: int = 0  # labels, as many as `where` has
@@ -86,12 +98,22 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class View:
+    """A picture as the tower sees it. pixels uint8 [H, W, 3]; glyphs long [N, 2] (patch in its own grid, character id);
+    regions: (text, token ids, box as fractions x0, y0, x1, y1, patches in its own grid that belong to it)."""
+
+    pixels: np.ndarray
+    glyphs: np.ndarray
+    regions: tuple[tuple[str, list[int], tuple[float, float, float, float], list[int]], ...] = ()
+
+
+@dataclass(frozen=True)
 class Item:
     """A sample after tokenization: the text rows that share its media."""
 
     category: str
     rows: list[Row]
-    pictures: list[tuple[np.ndarray, np.ndarray]]  # pixels uint8 [H, W, 3], glyphs long [N, 2] (patch in own grid, id)
+    pictures: list[View]
     clips: list[tuple[np.ndarray, np.ndarray]]  # wave float32 [T], characters
 
 
@@ -106,7 +128,7 @@ def pad_rows(rows: list[Row], length: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(ids), torch.from_numpy(labels)
 
 
-def shrink(picture: Picture, max_patches: int, vocabulary: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+def shrink(picture: Picture, max_patches: int, vocabulary: dict[str, int]) -> View:
     """The picture at the tower's size and, for each glyph, the patch that its centre falls into."""
     height, width = picture.pixels.shape[:2]
     rows, cols = patch_grid(height, width, max_patches)
@@ -120,7 +142,38 @@ def shrink(picture: Picture, max_patches: int, vocabulary: dict[str, int]) -> tu
         y, x = (glyph.y0 + glyph.y1) / 2 / height * rows, (glyph.x0 + glyph.x1) / 2 / width * cols
         if char is not None and 0 <= y < rows and 0 <= x < cols:
             glyphs.append((int(y) * cols + int(x), char))
-    return pixels, np.array(glyphs, dtype=np.int64).reshape(-1, 2)
+    return View(pixels, np.array(glyphs, dtype=np.int64).reshape(-1, 2))
+
+
+def find_regions(
+    picture: Picture, view: View, encode: Callable[[str], list[int]], most: int, rng: random.Random
+) -> View:
+    """The view with up to `most` of the picture's labelled regions and, for each, patches that belong to it.
+
+    A patch belongs to the smallest region that covers its centre, so that a row does not claim the icon inside it.
+    """
+    height, width = picture.pixels.shape[:2]
+    rows, cols = view.pixels.shape[0] // 16, view.pixels.shape[1] // 16
+    owner = np.full((rows, cols), -1)
+    sized = sorted(enumerate(picture.regions), key=lambda r: -(r[1].x1 - r[1].x0) * (r[1].y1 - r[1].y0))
+    for index, region in sized:
+        top, bottom = region.y0 / height * rows, region.y1 / height * rows
+        left, right = region.x0 / width * cols, region.x1 / width * cols
+        # A region smaller than a patch owns the patch of its centre.
+        y0, x0 = min(math.ceil(top - 0.5), int((top + bottom) / 2)), min(math.ceil(left - 0.5), int((left + right) / 2))
+        y1, x1 = max(math.floor(bottom + 0.5), y0 + 1), max(math.floor(right + 0.5), x0 + 1)
+        owner[max(0, y0) : max(0, y1), max(0, x0) : max(0, x1)] = index
+    found = []
+    for index in rng.sample(range(len(picture.regions)), len(picture.regions)):
+        own = np.flatnonzero(owner == index).tolist()
+        region = picture.regions[index]
+        ids = encode(region.text)[:REGION_TOKENS]
+        if own and ids:
+            box = (region.x0 / width, region.y0 / height, region.x1 / width, region.y1 / height)
+            found.append((region.text, ids, box, rng.sample(own, min(SPOTS, len(own)))))
+        if len(found) == most:
+            break
+    return View(view.pixels, view.glyphs, tuple(found))
 
 
 def memory_layout(batch: Batch, media: list[tuple[tuple[str, int], ...]], max_media: int) -> Tensor:
@@ -228,7 +281,10 @@ class WorldStream:
             count = min(len(sample.alternatives), self.sizes.rows_per_image - 1)
             for turns in rng.sample(list(sample.alternatives), count):
                 rows.append(encoder.row((*sample.turns[:-2], *turns), rng))
-        pictures = [shrink(p, self.max_patches, self.glyph_vocab) for p in sample.pictures]
+        pictures = [
+            find_regions(p, shrink(p, self.max_patches, self.glyph_vocab), encoder.text, self.sizes.regions, rng)
+            for p in sample.pictures
+        ]
         clips = [
             (c.samples, np.array([self.ctc[ch] for ch in c.text if ch in self.ctc], dtype=np.int64))
             for c in sample.clips
@@ -244,7 +300,7 @@ class WorldStream:
             return None
         long = sum(longest > bound for bound in ROW_LENGTHS)
         if kind == "image" and len(item.pictures) == 1 and not item.clips:
-            height, width = (n // 16 for n in item.pictures[0][0].shape[:2])
+            height, width = (n // 16 for n in item.pictures[0].pixels.shape[:2])
             shape = 0 if height > 1.5 * width else 1 if height * width > 500 else 2
             return (kind, shape, long)
         if kind == "audio" and len(item.clips) == 1 and not item.pictures:
@@ -297,27 +353,37 @@ class WorldStream:
         return batch
 
     @staticmethod
-    def _pictures(batch: Batch, pictures: list[tuple[np.ndarray, np.ndarray]]) -> None:
-        height = max(p.shape[0] for p, _ in pictures)
-        width = max(p.shape[1] for p, _ in pictures)
+    def _pictures(batch: Batch, pictures: list[View]) -> None:
+        height = max(p.pixels.shape[0] for p in pictures)
+        width = max(p.pixels.shape[1] for p in pictures)
         pixels = np.full((len(pictures), height, width, 3), 128, dtype=np.uint8)
         grids = np.zeros((len(pictures), 2), dtype=np.int64)
-        glyphs = []
+        glyphs, spots, texts, ids, boxes = [], [], [], [], []
         cols = width // 16
-        for i, (picture, marks) in enumerate(pictures):
-            pixels[i, : picture.shape[0], : picture.shape[1]] = picture
-            grids[i] = (picture.shape[0] // 16, picture.shape[1] // 16)
-            own = grids[i, 1]
-            flat = i * (height // 16) * cols + marks[:, 0] // own * cols + marks[:, 0] % own
-            glyphs.append(np.stack((flat, marks[:, 1]), 1))
+        for i, view in enumerate(pictures):
+            pixels[i, : view.pixels.shape[0], : view.pixels.shape[1]] = view.pixels
+            grids[i] = (view.pixels.shape[0] // 16, view.pixels.shape[1] // 16)
+            own, base = int(grids[i, 1]), i * (height // 16) * cols
+            marks = view.glyphs
+            glyphs.append(np.stack((base + marks[:, 0] // own * cols + marks[:, 0] % own, marks[:, 1]), 1))
+            for text, tokens, (x0, y0, x1, y1), patches in view.regions:
+                spots += [(base + patch // own * cols + patch % own, len(texts)) for patch in patches]
+                texts.append(text)
+                ids.append(tokens + [PAD] * (REGION_TOKENS - len(tokens)))
+                boxes.append(((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0))
         batch.pixels = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
         batch.grids = torch.from_numpy(grids)
         batch.glyphs = torch.from_numpy(np.concatenate(glyphs))
+        if texts:
+            places = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+            batch.spots, batch.region_ids = torch.tensor(spots), torch.tensor(ids)
+            batch.region_boxes = torch.tensor(boxes, dtype=torch.float32)
+            batch.region_text = torch.tensor([places[text] for text in texts])
         taken = np.zeros((len(pictures), height // 16, cols), dtype=bool)
         taken.reshape(-1)[batch.glyphs[:, 0].numpy()] = True
-        for i, (rows, own) in enumerate(grids):
+        for i, (rows, wide) in enumerate(grids):
             taken[i, rows:] = True
-            taken[i, :, own:] = True
+            taken[i, :, wide:] = True
         empty = np.flatnonzero(~taken)
         # A quarter as many patches without a glyph as with one: enough for the head to learn "nothing here".
         batch.blanks = torch.from_numpy(empty[:: max(1, 4 * len(empty) // max(1, len(batch.glyphs)))])
@@ -331,4 +397,5 @@ class WorldStream:
         batch.wave = torch.from_numpy(wave)
         batch.wave_lengths = torch.tensor(lengths)
         batch.ctc = torch.from_numpy(np.concatenate([c for _, c in clips]))
-        batch.ctc_lengths = torch.tensor([len(c) for _, c in clips])
+        batch.ctc_sizes = [len(c) for _, c in clips]
+        batch.frames = [size // HOP for size in lengths]

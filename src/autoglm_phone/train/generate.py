@@ -47,18 +47,8 @@ def split_answer(tokenizer: Tokenizer, ids: Sequence[int]) -> tuple[str, str]:
     return tokenizer.decode(ids), ""
 
 
-@torch.inference_mode()
-def answer_batch(
-    model: AutoGLMPhoneForConditionalGeneration, tokenizer: Tokenizer, batch: list[Prepared], max_new_tokens: int = 320
-) -> list[tuple[str, str]]:
-    """Greedy answers, as (reasoning, answer), of samples with left-padded prompts."""
-    device = next(model.parameters()).device
-    length = max(len(item.ids) for item in batch)
-    ids = torch.full((len(batch), length), ID["<|pad|>"])
-    mask = torch.zeros_like(ids)
-    for row, item in enumerate(batch):
-        ids[row, length - len(item.ids) :] = torch.tensor(item.ids)
-        mask[row, length - len(item.ids) :] = 1
+def media_tensors(batch: Sequence[Prepared], device: torch.device) -> dict[str, torch.Tensor]:
+    """What `memory_for` takes: padded pictures and mels of all samples, in their order; empty without media."""
     media: dict[str, torch.Tensor] = {}
     pictures = [p for item in batch for p in item.pictures]
     if pictures:
@@ -77,6 +67,22 @@ def answer_batch(
             "input_features": features.to(device),
             "feature_lengths": torch.tensor([m.shape[1] for m in mels]).to(device),
         }
+    return media
+
+
+@torch.inference_mode()
+def answer_batch(
+    model: AutoGLMPhoneForConditionalGeneration, tokenizer: Tokenizer, batch: list[Prepared], max_new_tokens: int = 320
+) -> list[tuple[str, str]]:
+    """Greedy answers, as (reasoning, answer), of samples with left-padded prompts."""
+    device = next(model.parameters()).device
+    length = max(len(item.ids) for item in batch)
+    ids = torch.full((len(batch), length), ID["<|pad|>"])
+    mask = torch.zeros_like(ids)
+    for row, item in enumerate(batch):
+        ids[row, length - len(item.ids) :] = torch.tensor(item.ids)
+        mask[row, length - len(item.ids) :] = 1
+    media = media_tensors(batch, device)
     ids, mask = ids.to(device), mask.to(device)
     memory = model.model.memory_for(ids, **media) if media else None
     out: torch.Tensor = model.generate(  # type: ignore[misc, assignment]

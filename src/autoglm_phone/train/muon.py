@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # quintic coefficients of the Muon write-up
-ADAM_ONLY = ("embed", "ctc_head", "exits", "ocr_head", "lm_head", "gate", "stem", "position")
+ADAM_ONLY = ("embed", "ctc_head", "exits", "ocr_head", "lm_head", "gate", "stem", "position", "regions.")
 
 
 @dataclass

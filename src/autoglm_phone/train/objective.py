@@ -1,7 +1,10 @@
 """The training loss of one micro-batch: next token at full depth and at one exit, CTC for speech, glyphs for pictures.
 
-The glyph loss is supervision that only a renderer can give: it knows which character it drew in which patch. It teaches
-the vision tower to read within minutes; its linear head is thrown away after training.
+Two further losses are supervision that only a renderer can give; their heads are thrown away after training.
+- Glyphs: it knows which character it drew in which patch. This teaches the vision tower to read within minutes.
+- Regions: it knows the name and the box of everything that one can point at. Patches are told to look like the words of
+  their region (contrastively, as CLIP does for whole pictures: Radford et al. 2021), and where its box is. That is what
+  the decoder's cross-attention searches for: which patches are called so, and where their thing is.
 """
 
 from __future__ import annotations
@@ -13,10 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from autoglm_phone.errors import EngineError
 from autoglm_phone.models.native.audio import state_lengths
 from autoglm_phone.models.native.mel import FFT, HOP, SAMPLE_RATE, WINDOW, mel_filters
 from autoglm_phone.models.native.modeling import FAR, AutoGLMPhoneForConditionalGeneration, Memory
-from autoglm_phone.train.data import Batch
+from autoglm_phone.train.data import PAD, Batch
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class LossWeights:
     exit: float = 0.4
     ctc: float = 0.5
     glyph: float = 0.5
+    region: float = 0.15
+    box: float = 1.0
 
 
 def batched_log_mel(wave: Tensor, lengths: Tensor, bins: int) -> tuple[Tensor, Tensor]:
@@ -67,8 +73,40 @@ def augment_mel(mel: Tensor, counts: Tensor) -> Tensor:
     return mel
 
 
+class RegionHead(nn.Module):
+    """Patch states [S, D] against region texts: contrastive loss over all regions of the batch, and box regression."""
+
+    def __init__(self, dim: int, text_dim: int, width: int = 128):
+        super().__init__()
+        self.patch = nn.Linear(dim, width, bias=False)
+        self.text = nn.Linear(text_dim, width, bias=False)
+        self.box = nn.Linear(dim, 4)
+        self.scale = nn.Parameter(torch.full((1,), 2.0))
+        for layer in (self.patch, self.text, self.box):
+            nn.init.normal_(layer.weight, std=0.02)
+        nn.init.zeros_(self.box.bias)
+
+    def forward(self, patches: Tensor, batch: Batch, embedding: nn.Embedding) -> tuple[Tensor, Tensor]:
+        """(contrastive loss, mean absolute error of the boxes)."""
+        spots, ids, boxes, same = batch.spots, batch.region_ids, batch.region_boxes, batch.region_text
+        if spots is None or ids is None or boxes is None or same is None:
+            raise EngineError("a batch without labelled regions has no region loss")
+        region = spots[:, 1]
+        keep = (ids != PAD)[..., None].to(patches.dtype)
+        words = (embedding(ids) * keep).sum(1) / keep.sum(1).sqrt()
+        texts = F.normalize(self.text(words).float(), dim=-1)  # [R, W]
+        found = F.normalize(self.patch(patches).float(), dim=-1)  # [S, W]
+        scores = found @ texts.T * self.scale.clamp(max=4.0).exp()
+        # Regions of the same text are the same answer.
+        alike = same[region][:, None] == same[None]
+        own = scores.masked_fill(~alike, -math.inf).logsumexp(-1)
+        names = (scores.logsumexp(-1) - own).mean()
+        box = self.box(patches).float().sigmoid()
+        return names, F.l1_loss(box, boxes[region])
+
+
 class Objective(nn.Module):
-    """The model together with its training-only glyph head. forward(batch, exit_depth, skip) → losses by name."""
+    """The model together with its training-only heads. forward(batch, exit_depth, skip) → losses by name."""
 
     def __init__(self, model: AutoGLMPhoneForConditionalGeneration, glyphs: int, weights: LossWeights | None = None):
         super().__init__()
@@ -76,6 +114,7 @@ class Objective(nn.Module):
         self.ocr_head = nn.Linear(model.config.vision_config.hidden_size, 1 + glyphs)
         nn.init.normal_(self.ocr_head.weight, std=0.02)
         nn.init.zeros_(self.ocr_head.bias)
+        self.regions = RegionHead(model.config.vision_config.hidden_size, model.config.hidden_size)
         self.weights = weights or LossWeights()
 
     def forward(
@@ -98,7 +137,9 @@ class Objective(nn.Module):
                     losses["accuracy"] = (logits.argmax(-1) == targets).float().mean()
         weights = self.weights
         losses["total"] = losses["text"] + sum(
-            getattr(weights, name) * losses[name] for name in ("exit", "ctc", "glyph") if name in losses
+            getattr(weights, name) * losses[name]
+            for name in ("exit", "ctc", "glyph", "region", "box")
+            if name in losses
         )
         return losses
 
@@ -112,14 +153,17 @@ class Objective(nn.Module):
             images = core.vision.project(hidden) + core.vision.out_position(place)
             if batch.glyphs is not None and len(batch.glyphs):
                 losses["glyph"] = self._glyph_loss(hidden, batch)
+            if batch.spots is not None and len(batch.spots):
+                patches = hidden.flatten(0, 1)[batch.spots[:, 0]]
+                losses["region"], losses["box"] = self.regions(patches, batch, core.embed_tokens)
         if batch.wave is not None and batch.wave_lengths is not None:
             mel, counts = batched_log_mel(batch.wave, batch.wave_lengths, core.config.audio_config.num_mel_bins)
             mel = augment_mel(mel, counts) if augment else mel
             clips, keep, logits = core.audio(mel, counts)
-            if batch.ctc is not None and batch.ctc_lengths is not None:
-                lengths = torch.as_tensor(state_lengths(counts))
+            if batch.ctc is not None and batch.ctc_sizes is not None and batch.frames is not None:
+                lengths = tuple(int(state_lengths(n)) for n in batch.frames)
                 losses["ctc"] = F.ctc_loss(
-                    logits.float().log_softmax(-1).transpose(0, 1), batch.ctc, lengths, batch.ctc_lengths,
+                    logits.float().log_softmax(-1).transpose(0, 1), batch.ctc, lengths, tuple(batch.ctc_sizes),
                     zero_infinity=True,
                 )  # fmt: skip
         return self._lay_out(batch, images, valid, clips, keep)
@@ -149,7 +193,10 @@ class Objective(nn.Module):
         index, ordinal, starts = batch.memory.unbind(-1)
         flat = [states.flatten(0, 1) for states in (images, clips) if states is not None]
         zero = torch.zeros(1, flat[0].shape[-1], dtype=flat[0].dtype, device=flat[0].device)
-        return Memory(torch.cat((*flat, zero))[index] + ordinals[ordinal], starts)
+        table = torch.cat((*flat, zero))
+        # As lookups whose gradients are quick: plain indexing adds up the many uses of one row one after another.
+        states = F.embedding(index, table, padding_idx=len(table) - 1)
+        return Memory(states + F.one_hot(ordinal, len(ordinals)).to(states.dtype) @ ordinals.to(states.dtype), starts)
 
 
 def speech_seconds(batch: Batch) -> float:

@@ -32,6 +32,7 @@ from autoglm_phone.train.state import Progress, load_run, load_weights, save_run
 from autoglm_phone.train.world.fillings import WORLD_SEED
 
 log = logging.getLogger(__name__)
+AGREE_EVERY = 10  # steps between looks at the clock
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,11 @@ class TrainConfig:
     init_from: Path | None = None  # weights only, a new schedule
     workers: int = max(1, (os.cpu_count() or 2) - 1)
     seed: int = WORLD_SEED
-    # Micro-batches of one optimizer step; "joint/2" comes in every second step only.
-    plan: tuple[str, ...] = ("text", "image", "audio", "image/2", "joint/4")
+    # Micro-batches of one optimizer step on one GPU, see `due`. The GPUs of a run take turns: with two or more, every
+    # step holds every kind.
+    plan: tuple[str, ...] = ("image", "text/2", "audio/2+1", "joint/4")
     reuse: dict[str, float] = field(default_factory=lambda: {"text": 1.5, "image": 3.0, "audio": 3.0, "joint": 3.0})
-    capacity: dict[str, int] = field(default_factory=lambda: {"text": 64, "image": 900, "audio": 900, "joint": 500})
+    capacity: dict[str, int] = field(default_factory=lambda: {"text": 64, "image": 400, "audio": 400, "joint": 200})
     warmup_steps: int = 150
     decay_from: float = 0.55  # fraction of the schedule after which the learning rate falls linearly
     floor: float = 0.02
@@ -65,12 +67,16 @@ class TrainConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
 
 
-def due(plan: tuple[str, ...], step: int) -> list[str]:
-    """The kinds of micro-batch of this step: "kind" always, "kind/n" in every n-th step."""
+def due(plan: tuple[str, ...], step: int, rank: int = 0) -> list[str]:
+    """The kinds of micro-batch of this step: "kind" always, "kind/n" in every n-th step, "kind/n+k" k steps earlier.
+
+    Each GPU counts from its own rank, so that they take turns.
+    """
     kinds = []
     for entry in plan:
-        kind, _, every = entry.partition("/")
-        if step % int(every or 1) == 0:
+        kind, _, rhythm = entry.partition("/")
+        every, _, shift = rhythm.partition("+")
+        if (step + rank + int(shift or 0)) % int(every or 1) == 0:
             kinds.append(kind)
     return kinds
 
@@ -98,8 +104,11 @@ class Trainer:
             torch.cuda.set_device(self.device)
             torch.backends.cuda.matmul.allow_tf32 = True
             torch.backends.cudnn.allow_tf32 = True
-        if self.world > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if cuda else "gloo")
+        self.control = None
+        if self.world > 1:
+            if not dist.is_initialized():
+                dist.init_process_group("nccl" if cuda else "gloo")
+            self.control = dist.new_group(backend="gloo")  # on the CPU: asking it does not wait for the GPU
         self.tokenizer_json = (config.prepared / "tokenizer.json").read_text()
         ctc_vocab = (config.prepared / "ctc_vocab.txt").read_text().rstrip("\n")
         self.glyphs: dict[str, int] = json.loads((config.prepared / "glyph_vocab.json").read_text())
@@ -173,13 +182,15 @@ class Trainer:
         window: dict[str, list[Tensor]] = {}
         waits = 0.0
         mark, mark_tokens = started, state.tokens
+        fraction = 0.0
         while True:
-            now = time.monotonic()
-            state.elapsed = before + now - started
-            fraction = state.elapsed / (60.0 * config.minutes)
-            spent = now - started >= config.call_seconds or state.step - first_step >= config.call_steps
-            if self._agree(fraction >= 1.0 or spent):
-                break
+            if (state.step - first_step) % AGREE_EVERY == 0 or config.call_steps < 1 << 60:
+                now = time.monotonic()
+                spent = now - started >= config.call_seconds or state.step - first_step >= config.call_steps
+                state.elapsed, stop = self._agree(before + now - started, spent)
+                fraction = state.elapsed / (60.0 * config.minutes)
+                if stop or fraction >= 1.0:
+                    break
             scale = schedule(fraction, state.step, config)
             losses, waited = self._step(scale)
             waits += waited
@@ -200,12 +211,13 @@ class Trainer:
             self.crew.close()
         return state
 
-    def _agree(self, stop: bool) -> bool:
-        if self.world == 1:
-            return stop
-        flag = torch.tensor(int(stop), device=self.device)
-        dist.all_reduce(flag, dist.ReduceOp.MAX)
-        return bool(flag.item())
+    def _agree(self, elapsed: float, stop: bool) -> tuple[float, bool]:
+        """The first rank's clock and decision, which all ranks follow: the schedule must be the same everywhere."""
+        if self.control is None:
+            return elapsed, stop
+        word = torch.tensor([elapsed, float(stop)], dtype=torch.float64)
+        dist.broadcast(word, 0, group=self.control)
+        return float(word[0]), bool(word[1])
 
     def _step(self, scale: float) -> tuple[dict[str, Tensor], float]:
         config = self.config
@@ -217,7 +229,7 @@ class Trainer:
         skip = frozenset(i for i in range(1, layers) if drop.random() < config.layer_dropout * scale * i / (layers - 1))
         out: dict[str, Tensor] = {}
         waited = 0.0
-        kinds = due(config.plan, self.progress.step)
+        kinds = due(config.plan, self.progress.step, self.rank)
         timed = self.device.type == "cuda" and (self.progress.step + 1) % config.log_every == 0
         for kind in kinds:
             began = self._clock(timed)
@@ -234,17 +246,13 @@ class Trainer:
             self.progress.samples += len(batch.categories) * self.world
             self.progress.speech_seconds += speech_seconds(batch) * self.world
         began = self._clock(timed)
-        self._reduce()
-        norm = torch.nn.utils.clip_grad_norm_([p for _, p in self.named if p.grad is not None], config.clip)
-        if torch.isfinite(norm):
-            self.optimizer.step(scale)
-        else:
-            log.warning("step %d had a gradient that is not finite; it was left out", self.progress.step)
+        norm = self._collect()
+        self.optimizer.step(scale)
         for _, p in self.named:
             p.grad = None
         if timed:
             out["optimizer/ms"] = torch.tensor(1000 * (self._clock(timed) - began))
-        out["norm"] = norm.detach()
+        out["norm"] = norm
         return out, waited
 
     def _clock(self, timed: bool) -> float:
@@ -259,18 +267,25 @@ class Trainer:
         with torch.autocast("cuda", torch.bfloat16):
             return self.objective(batch, depth, skip)
 
-    def _reduce(self) -> None:
-        """Mean of the gradients over the GPUs, in one flat message."""
-        if self.world == 1:
-            return
+    @torch.no_grad()
+    def _collect(self) -> Tensor:
+        """Mean of the gradients over the GPUs in one message, clipped; returns their norm. Never waits for the GPU.
+
+        A gradient that is not finite counts as zero (its norm shows in the log).
+        """
         grads = [p.grad if p.grad is not None else torch.zeros_like(p) for _, p in self.named]
         flat = torch.cat([g.flatten() for g in grads])
-        dist.all_reduce(flat)
-        flat /= self.world
+        if self.world > 1:
+            dist.all_reduce(flat)
+            flat /= self.world
+        norm = flat.norm()
+        factor = (self.config.clip / (norm + 1e-6)).clamp(max=1.0)
+        flat = torch.where(norm.isfinite(), flat * factor, torch.zeros_like(flat))
         offset = 0
         for (_, p), g in zip(self.named, grads, strict=True):
             p.grad = flat[offset : offset + g.numel()].view_as(g)
             offset += g.numel()
+        return norm
 
     def _report(
         self, window: dict[str, list[Tensor]], scale: float, fraction: float, rate: float, waiting: float

@@ -28,11 +28,30 @@ class Glyph:
 
 
 @dataclass(frozen=True)
+class Region:
+    """Something that a picture shows, as a model should call it, and its box in pixels (dense supervision).
+
+    text is in the sample's language; two regions of a picture may have the same text.
+    """
+
+    text: str
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True)
 class Picture:
-    """pixels: uint8 [H, W, 3] RGB. glyphs: where characters were drawn; may be empty."""
+    """pixels: uint8 [H, W, 3] RGB. glyphs: where characters were drawn; may be empty.
+
+    regions: the elements of a screen, the objects of a scene, the marks and tick labels of a chart or the lines of a
+        text, most important first; every box lies inside the picture.
+    """
 
     pixels: np.ndarray
     glyphs: tuple[Glyph, ...] = ()
+    regions: tuple[Region, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autoglm_phone.train.world.assets import Face, Family, families, icon_faces
-from autoglm_phone.train.world.sample import Glyph, Lang
+from autoglm_phone.train.world.sample import Glyph, Lang, Region
 from autoglm_phone.train.world.visual.icons import ICONS
 
 Color = tuple[int, ...]
@@ -65,6 +65,7 @@ class Canvas(ABC):
         self.typeset = typeset
         self.background = background
         self.glyphs: list[Glyph] = []
+        self.regions: list[Region] = []
 
     # --- shapes ---------------------------------------------------------------------------------------------------
 
@@ -195,6 +196,11 @@ class Canvas(ABC):
         """Records a pseudo-glyph ("widget:switch_on") so that the vision tower learns to name it."""
         k = 1.0 if in_px else self.scale
         self.glyphs.append(Glyph(name, box[0] * k, box[1] * k, box[2] * k, box[3] * k))
+
+    def note(self, text: str, box: Box) -> None:
+        """Records what the picture shows in a box (dp) and how to call it. Covering it later does not undo this."""
+        x0, y0, x1, y1 = (v * self.scale for v in box)
+        self.regions.append(Region(text, x0, y0, x1, y1))
 
     def visible_glyphs(self) -> tuple[Glyph, ...]:
         """The recorded glyphs whose middle lies inside the picture."""

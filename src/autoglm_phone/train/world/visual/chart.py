@@ -14,6 +14,7 @@ from autoglm_phone.train.world.visual.canvas import make_canvas, pick_typeset
 from autoglm_phone.train.world.visual.chart_data import Chart, make_chart
 from autoglm_phone.train.world.visual.chart_draw import draw_chart, pick_style
 from autoglm_phone.train.world.visual.degrade import degrade
+from autoglm_phone.train.world.visual.labelled import finished
 from autoglm_phone.train.world.visual.scene_questions import Asked
 
 _SIZES = ((480, 320), (480, 360), (520, 360), (560, 400), (600, 400), (360, 360), (400, 480), (640, 420))
@@ -32,18 +33,22 @@ def render_chart(
     if rng.random() < 0.06:
         from autoglm_phone.train.world.visual.chart_mpl import draw_with_matplotlib
 
-        pixels = draw_with_matplotlib(chart, style, rng, width, height, unseen)
-        return Picture(degrade(pixels, rng)), chart, style.labels and len(chart.series) == 1
+        pixels, noted = draw_with_matplotlib(chart, style, rng, width, height, unseen)
+        regions = finished(noted, pixels.shape[1], pixels.shape[0])
+        return Picture(degrade(pixels, rng), (), regions), chart, style.labels and len(chart.series) == 1
     scale = rng.choice((1.0, 1.0, 1.0, 1.5, 2.0))
     canvas = make_canvas(rng, width, height, scale, style.back, pick_typeset(rng, lang, unseen, screens_only=False))
     smooth = type(canvas).__name__ == "PillowCanvas" and scale == 2.0
     draw_chart(canvas, chart, style, rng)
     pixels, glyphs = canvas.pixels(), canvas.visible_glyphs()
+    shrink = 1
     if smooth and rng.random() < 0.7:
-        pixels = np.asarray(Image.fromarray(pixels).reduce(2))
+        shrink = 2
+        pixels = np.asarray(Image.fromarray(pixels).reduce(shrink))
         glyphs = tuple(Glyph(g.char, g.x0 / 2, g.y0 / 2, g.x1 / 2, g.y1 / 2) for g in glyphs)
+    regions = finished(canvas.regions, pixels.shape[1], pixels.shape[0], shrink)
     labelled = style.labels and not (chart.kind == "line" and len(chart.series) > 1)
-    return Picture(degrade(pixels, rng), glyphs), chart, labelled
+    return Picture(degrade(pixels, rng), glyphs, regions), chart, labelled
 
 
 def questions(rng: random.Random, chart: Chart, labelled: bool, unseen: bool, first: str, count: int) -> list[Asked]:

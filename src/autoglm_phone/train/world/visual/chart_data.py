@@ -90,6 +90,15 @@ class Chart:
     def span(self) -> float:
         return self.high - self.low
 
+    def said(self, value: float) -> str:
+        """A value as answers write it."""
+        return f"{number(value)}%" if self.unit == "%" else number(value)
+
+    def mark(self, series: int, at: int) -> str:
+        """What a bar, point or slice is called: "Mar Paris 120"; a single series has no name."""
+        parts = (self.labels[at], self.series[series], self.said(self.values[series][at]))
+        return " ".join(part for part in parts if part)
+
 
 def number(value: float) -> str:
     """Plain decimal without a trailing .0"""

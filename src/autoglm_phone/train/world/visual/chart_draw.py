@@ -6,7 +6,7 @@ import math
 import random
 from dataclasses import dataclass
 
-from autoglm_phone.train.world.visual.canvas import Canvas, Color
+from autoglm_phone.train.world.visual.canvas import Box, Canvas, Color
 from autoglm_phone.train.world.visual.chart_data import Chart, number
 from autoglm_phone.train.world.visual.theme import mix
 
@@ -132,6 +132,24 @@ def order_colors(rng: random.Random, palette: tuple[Color, ...], background: Col
     return chosen + [color for color in pool if color not in chosen]
 
 
+def spot(center: tuple[float, float], side: float) -> Box:
+    """The square of this side around a point."""
+    x, y = center
+    return (x - side / 2, y - side / 2, x + side / 2, y + side / 2)
+
+
+def point_side(width: float, height: float) -> float:
+    """Side of the square that stands for a point of a line: 3 % of the picture."""
+    return 0.03 * (width + height) / 2
+
+
+def slice_spot(center: tuple[float, float], radius: float, middle: float, sweep: float) -> Box:
+    """The square in the middle of a pie slice, outside of a ring's hole; angles in radians, clockwise."""
+    away = 0.75 * radius
+    side = min(0.4 * radius, max(0.15 * radius, 0.7 * away * sweep))
+    return spot((center[0] + math.cos(middle) * away, center[1] + math.sin(middle) * away), side)
+
+
 def draw_chart(c: Canvas, chart: Chart, style: Style, rng: random.Random) -> None:
     """The whole chart; the canvas is its background already."""
     colors = order_colors(rng, style.palette, style.back)
@@ -201,7 +219,8 @@ def _vertical(
         y = y_of(t)
         if style.grid:
             c.line([(left, y), (right, y)], mix(style.back, style.ink, 0.13), 1)
-        c.text(left - 6, y, number(t), style.size, style.faint if rng.random() < 0.5 else style.ink, anchor="r")
+        ink = style.faint if rng.random() < 0.5 else style.ink
+        c.note(number(t), c.text(left - 6, y, number(t), style.size, ink, anchor="r"))
         if not style.grid:
             c.line([(left - 4, y), (left, y)], style.faint, 1)
     c.line([(left, bottom), (right, bottom)], style.ink if rng.random() < 0.5 else style.faint, 1)
@@ -209,14 +228,8 @@ def _vertical(
         c.line([(left, top), (left, bottom)], style.faint, 1)
     for i, label in enumerate(chart.labels):
         y = bottom + style.size * 0.8 + (style.size + 4 if stagger and i % 2 else 0)
-        c.text(
-            left + room * (i + 0.5),
-            y,
-            c.fit(label, style.size, room * (2 if stagger else 1) - 2),
-            style.size,
-            style.ink,
-            anchor="m",
-        )
+        shown = c.fit(label, style.size, room * (2 if stagger else 1) - 2)
+        c.note(shown, c.text(left + room * (i + 0.5), y, shown, style.size, style.ink, anchor="m"))
     if chart.kind == "line":
         _lines(c, chart, style, rng, colors, left, room, y_of)
         return
@@ -229,8 +242,11 @@ def _vertical(
             y = y_of(value)
             if style.lollipop:
                 c.line([(x, bottom), (x, y)], color, 3)
-                c.circle((x, y), min(7, width / 2), color)
+                knob = min(7, width / 2)
+                c.circle((x, y), knob, color)
+                c.note(chart.mark(s, i), (x - knob, y - knob, x + knob, max(bottom, y + knob)))
             else:
+                c.note(chart.mark(s, i), (x - width * 0.47, y, x + width * 0.47, bottom))
                 c.rect(
                     (x - width * 0.47, y, x + width * 0.47, bottom), color, min(4.0, width / 4) if style.rounded else 0
                 )
@@ -257,7 +273,8 @@ def _lines(
             base = y_of(chart.low)
             c.polygon([(points[0][0], base), *points, (points[-1][0], base)], mix(style.back, colors[s], 0.25))
         c.line(points, colors[s], stroke)
-        for (x, y), value in zip(points, row, strict=True):
+        for i, ((x, y), value) in enumerate(zip(points, row, strict=True)):
+            c.note(chart.mark(s, i), spot((x, y), point_side(c.width, c.height)))
             if marks:
                 if s % 2 == 0:
                     c.circle((x, y), stroke + 1.6, style.back if style.rounded else colors[s], colors[s], 1.5)
@@ -281,7 +298,7 @@ def _horizontal(
             c.line([(x, top), (x, bottom)], mix(style.back, style.ink, 0.13), 1)
         else:
             c.line([(x, bottom), (x, bottom + 4)], style.faint, 1)
-        c.text(x, bottom + style.size, number(t), style.size, style.ink, anchor="m")
+        c.note(number(t), c.text(x, bottom + style.size, number(t), style.size, style.ink, anchor="m"))
     c.line([(left, top), (left, bottom)], style.faint, 1)
     c.line([(left, bottom), (right, bottom)], style.faint, 1)
     room = (bottom - top) / len(chart.labels)
@@ -291,10 +308,15 @@ def _horizontal(
         color = colors[i % len(colors)] if style.colorful else colors[0]
         if style.lollipop:
             c.line([(left, y), (x_of(value), y)], color, 3)
-            c.circle((x_of(value), y), min(7, height / 2), color)
+            knob = min(7, height / 2)
+            c.circle((x_of(value), y), knob, color)
+            c.note(chart.mark(0, i), (min(left, x_of(value) - knob), y - knob, x_of(value) + knob, y + knob))
         else:
-            c.rect((left, y - height / 2, x_of(value), y + height / 2), color, 3 if style.rounded else 0)
-        c.text(left - 6, y, c.fit(label, style.size, left - 10), style.size, style.ink, anchor="r")
+            bar = (left, y - height / 2, x_of(value), y + height / 2)
+            c.rect(bar, color, 3 if style.rounded else 0)
+            c.note(chart.mark(0, i), bar)
+        shown = c.fit(label, style.size, left - 10)
+        c.note(shown, c.text(left - 6, y, shown, style.size, style.ink, anchor="r"))
         if style.labels:
             c.text(x_of(value) + (12 if style.lollipop else 5), y, number(value), style.size - 1, style.ink)
 
@@ -310,6 +332,7 @@ def _pie(c: Canvas, chart: Chart, style: Style, rng: random.Random, colors: list
         sweep = value * 3.6
         c.sector((cx, cy), radius, angle, angle + sweep, colors[i % len(colors)])
         middle = math.radians(angle + sweep / 2)
+        c.note(chart.mark(0, i), slice_spot((cx, cy), radius, middle, math.radians(sweep)))
         share = f"{number(value)}%"
         if legend:
             x, y = c.width * 0.62, cy + (i - (len(chart.labels) - 1) / 2) * (style.size + 12)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
 
 from autoglm_phone.train.world.assets import families
+from autoglm_phone.train.world.sample import Region
 from autoglm_phone.train.world.visual.chart_data import Chart, number
-from autoglm_phone.train.world.visual.chart_draw import Style, order_colors
+from autoglm_phone.train.world.visual.chart_draw import Style, order_colors, point_side, slice_spot, spot
 
 
 @lru_cache(maxsize=1)
@@ -38,8 +41,8 @@ def _tint(color: tuple[int, ...]) -> tuple[float, ...]:
 
 def draw_with_matplotlib(
     chart: Chart, style: Style, rng: random.Random, width: int, height: int, unseen: bool
-) -> np.ndarray:
-    """uint8 [height, width, 3]."""
+) -> tuple[np.ndarray, list[Region]]:
+    """Picture, uint8 [height, width, 3], and what it shows where."""
     figure, canvas = _figure()
     figure.clear()
     figure.set_size_inches(width / 100, height / 100)
@@ -105,4 +108,35 @@ def draw_with_matplotlib(
                     ha="left" if chart.kind == "hbar" else "center",
                 )
     canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
+    pixels = np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
+    return pixels, [*_marks(axes, chart, *pixels.shape[:2]), *_tick_labels(axes, chart, len(pixels))]
+
+
+def _marks(axes, chart: Chart, height: int, width: int) -> Iterator[Region]:  # type: ignore[no-untyped-def]
+    """Bars, points or slices of a figure that has been drawn. Matplotlib's pixels start at the lower left corner."""
+    count = len(chart.labels)
+    if chart.kind == "line":
+        for s, line in enumerate(axes.lines):
+            for i, (x, y) in enumerate(axes.transData.transform(line.get_xydata())):
+                yield Region(chart.mark(s, i), *spot((float(x), float(height - y)), point_side(width, height)))
+        return
+    for at, patch in enumerate(axes.patches):  # in the order in which they were added: series by series
+        text = chart.mark(at // count, at % count)
+        if chart.kind == "pie":
+            (cx, cy), (edge, _) = axes.transData.transform([patch.center, (patch.center[0] + patch.r, 0)])
+            # Wedges turn counter-clockwise, pictures clockwise, since their y points down.
+            middle = -math.radians((patch.theta1 + patch.theta2) / 2)
+            sweep = math.radians(patch.theta2 - patch.theta1)
+            yield Region(text, *slice_spot((float(cx), float(height - cy)), float(edge - cx), middle, sweep))
+        else:
+            yield _region(text, patch.get_window_extent(), height)
+
+
+def _tick_labels(axes, chart: Chart, height: int) -> Iterator[Region]:  # type: ignore[no-untyped-def]
+    if chart.kind != "pie":
+        for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+            yield _region(label.get_text(), label.get_window_extent(), height)
+
+
+def _region(text: str, extent, height: int) -> Region:  # type: ignore[no-untyped-def]
+    return Region(text, float(extent.x0), float(height - extent.y1), float(extent.x1), float(height - extent.y0))

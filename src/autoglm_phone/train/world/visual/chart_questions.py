@@ -37,9 +37,7 @@ def _preposition(chart: Chart) -> str:
 
 
 def _said(chart: Chart, value: float) -> str:
-    if chart.unit == "%":
-        return f"{number(value)}%"
-    return number(value)
+    return chart.said(value)
 
 
 def _reading(chart: Chart, value: float, labelled: bool) -> str:

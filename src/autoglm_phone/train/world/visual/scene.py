@@ -15,7 +15,8 @@ from autoglm_phone.train.world.visual import scene_questions as ask
 from autoglm_phone.train.world.visual.backdrops import draw_backdrop
 from autoglm_phone.train.world.visual.canvas import make_canvas, pick_typeset
 from autoglm_phone.train.world.visual.degrade import degrade
-from autoglm_phone.train.world.visual.scene_words import BACKGROUNDS, COLORS, KINDS, Thing, caption
+from autoglm_phone.train.world.visual.labelled import finished
+from autoglm_phone.train.world.visual.scene_words import BACKGROUNDS, COLORS, KINDS, Thing, bare, caption
 from autoglm_phone.train.world.visual.shapes import DRAW, STYLES, Pen
 
 _SIZES = ((320, 320), (384, 288), (400, 300), (448, 336), (360, 480), (512, 384), (480, 320))
@@ -88,15 +89,17 @@ def render_scene(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> 
         color = tuple(min(255, max(0, v + light + rng.randint(-tint, tint))) for v in base)
         pen = Pen(canvas, rng, (thing.x * width, thing.y * height), thing.rx * width, color, style, rng.random() < 0.4)
         DRAW[thing.kind](pen)
+        canvas.note(bare(thing.kind, thing.color, lang), pen.extent)
         r = thing.rx * width
         x, y = thing.x * width, thing.y * height
         canvas.mark(f"thing:{thing.color} {thing.kind}", (x - r, y - r, x + r, y + r))
     pixels, glyphs = canvas.pixels(), canvas.visible_glyphs()
-    if canvas.scale > 1:
-        k = int(canvas.scale)
+    k = int(canvas.scale)
+    regions = finished(canvas.regions, width, height, k)
+    if k > 1:
         pixels = np.asarray(Image.fromarray(pixels).reduce(k))
         glyphs = tuple(Glyph(g.char, g.x0 / k, g.y0 / k, g.x1 / k, g.y1 / k) for g in glyphs)
-    return Picture(degrade(pixels, rng), glyphs), scene
+    return Picture(degrade(pixels, rng), glyphs, regions), scene
 
 
 def _lang(rng: random.Random) -> Lang:

@@ -24,6 +24,7 @@ from autoglm_phone.train.world.visual import (  # noqa: F401  (layouts register 
 from autoglm_phone.train.world.visual.canvas import make_canvas, pick_typeset
 from autoglm_phone.train.world.visual.content import Content
 from autoglm_phone.train.world.visual.degrade import degrade, reframe
+from autoglm_phone.train.world.visual.labelled import finished
 from autoglm_phone.train.world.visual.layouts import LAYOUTS, Layout
 from autoglm_phone.train.world.visual.prompts import as_alternative, pick_frame, wrap
 from autoglm_phone.train.world.visual.stage import Stage
@@ -85,7 +86,8 @@ def render(
     if framed and rng.random() < 0.08:
         pixels, glyphs, window = reframe(rng, pixels, glyphs)
         screen.show(tuple(v / canvas.scale for v in window))  # type: ignore[arg-type]
-    picture = Picture(degrade(pixels, rng, scale), glyphs)
+    regions = finished(screen.regions(canvas.scale), pixels.shape[1], pixels.shape[0])
+    picture = Picture(degrade(pixels, rng, scale), glyphs, regions)
     return Rendered(picture, lang, stage.app, chosen.id, screen.taps(), screen.specials(), screen.reads())
 
 

@@ -17,7 +17,10 @@ STYLES = ("flat", "flat", "outlined", "sketchy", "shaded", "outlined", "dotted")
 
 
 class Pen:
-    """Draws into the unit box of one object. color: the object's own; dark / light: its shades for details."""
+    """Draws into the unit box of one object. color: the object's own; dark / light: its shades for details.
+
+    extent: the box of everything drawn so far, in dp.
+    """
 
     def __init__(
         self,
@@ -32,6 +35,7 @@ class Pen:
         self.canvas, self.rng, self.style = canvas, rng, style
         self._x, self._y, self._r = center[0], center[1], radius
         self._flip = -1 if flip else 1
+        self.extent = (math.inf, math.inf, -math.inf, -math.inf)
         self.color = color
         self.dark = mix(color, (0, 0, 0), 0.35) if sum(color) > 160 else mix(color, (255, 255, 255), 0.3)
         self.light = mix(color, (255, 255, 255), 0.4)
@@ -47,7 +51,13 @@ class Pen:
         if wobble:
             x += self.rng.uniform(-wobble, wobble)
             y += self.rng.uniform(-wobble, wobble)
-        return self._x + self._flip * x * self._r, self._y + y * self._r
+        px, py = self._x + self._flip * x * self._r, self._y + y * self._r
+        self._reach(px, py, px, py)
+        return px, py
+
+    def _reach(self, x0: float, y0: float, x1: float, y1: float) -> None:
+        a, b, c, d = self.extent
+        self.extent = (min(a, x0), min(b, y0), max(c, x1), max(d, y1))
 
     def poly(self, points: Points, color: Color | None = None) -> None:
         fill = color or self.color
@@ -65,7 +75,9 @@ class Pen:
             return
         cx, cy = self._at(x, y)
         r = self._r
-        self.canvas.ellipse((cx - rx * r, cy - ry * r, cx + rx * r, cy + ry * r), fill, self.outline, self.width)
+        box = (cx - rx * r, cy - ry * r, cx + rx * r, cy + ry * r)
+        self._reach(*box)
+        self.canvas.ellipse(box, fill, self.outline, self.width)
         if self.style == "shaded" and min(rx, ry) > 0.3:
             self.canvas.ellipse(
                 (cx - rx * r * 0.6, cy - ry * r * 0.7, cx + rx * r * 0.1, cy - ry * r * 0.05),

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from autoglm_phone.train.world.sample import Region
 from autoglm_phone.train.world.visual.actions import tap
 from autoglm_phone.train.world.visual.canvas import Box
 from autoglm_phone.train.world.visual.icons import ICONS
@@ -120,6 +121,24 @@ class Screen:
             for e in kept:
                 e.group = ""  # "the first item" may be cut off
         self.stage.elements = kept
+
+    def regions(self, scale: float) -> list[Region]:
+        """Every element and how to call it; boxes in px of the final picture at `scale` px per dp, keyboards last."""
+        left, top, *_ = self.window
+        found = []
+        for e in sorted(self.stage.elements, key=lambda e: e.kind == "key"):
+            x0, y0, x1, y1 = e.box
+            box = ((x0 - left) * scale, (y0 - top) * scale, (x1 - left) * scale, (y1 - top) * scale)
+            found.append(Region(self._called(e), *box))
+        return found
+
+    def _called(self, e: Element) -> str:
+        if e.label:
+            return e.label
+        if e.icon:
+            name = ICONS[e.icon].names[self.lang]
+            return f"{name}图标" if self.lang == "zh" else f"{name} icon"
+        return e.names[0] if e.names else ""
 
     def _tap(self, element: Element, question: str, what: str, difficulty: int, action: str = "Tap") -> Task:
         box = self.box(element)

@@ -15,6 +15,7 @@ from autoglm_phone.train.world.scoring import Score, edit_distance, scorer
 from autoglm_phone.train.world.visual.canvas import Color, make_canvas, pick_typeset
 from autoglm_phone.train.world.visual.content import Content
 from autoglm_phone.train.world.visual.degrade import degrade
+from autoglm_phone.train.world.visual.labelled import finished
 from autoglm_phone.train.world.visual.tasks import phrase
 from autoglm_phone.train.world.visual.theme import BRIGHT, mix
 
@@ -121,10 +122,11 @@ def build_ocr(rng: random.Random, split: Split, unseen: bool) -> Draft:
             text = text[:-1].rstrip()
         x = rng.uniform(8, max(8.1, width - 10 - canvas.measure(text, size, bold)))
         color = ink if rng.random() < 0.8 else mix(ink, background, 0.25)
-        canvas.text(x, y + size / 2, text, size, color, bold)
+        canvas.note(text, canvas.text(x, y + size / 2, text, size, color, bold))
         lines.append(text)
         y += size * rng.uniform(1.35, 2.2)
-    picture = Picture(degrade(canvas.pixels(), rng), canvas.visible_glyphs())
+    regions = finished(canvas.regions, *canvas.size)
+    picture = Picture(degrade(canvas.pixels(), rng), canvas.visible_glyphs(), regions)
     asked = [(phrase(rng, _LINE[lang], unseen).format(i + 1), line) for i, line in enumerate(lines)]
     rng.shuffle(asked)
     if sum(map(len, lines)) < 60 or not asked:
