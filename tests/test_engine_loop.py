@@ -25,11 +25,11 @@ class SlowRunner:
     def __getattr__(self, name):
         return getattr(self.inner, name)
 
-    def execute(self, rows):
+    def execute(self, rows, steering):
         time.sleep(self.seconds)
         if self.lethal:
             raise SystemExit("out of memory")
-        return self.inner.execute(rows)
+        return self.inner.execute(rows, steering)
 
     def transcript(self, item: MediaItem) -> str:
         if item.kind == "image":

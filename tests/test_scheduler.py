@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from autoglm_phone.config import EngineConfig
 from autoglm_phone.engine.blocks import PagePool
 from autoglm_phone.engine.core import Engine
-from autoglm_phone.engine.interface import Row, RowResult
+from autoglm_phone.engine.depth import DepthLayout
+from autoglm_phone.engine.interface import Row, RowResult, Steering
 from autoglm_phone.engine.prefix_cache import PrefixCache, page_digest, root_digest
 from autoglm_phone.engine.request import EngineRequest, MediaItem, SamplingParams, StepOutput, ThinkingBudget
 from autoglm_phone.errors import AutoGLMError, EngineError, InvalidRequestError
@@ -32,6 +33,10 @@ class FakeRunner:
     vocab_size = VOCAB
     eos_token_ids = frozenset({0})
     cache_namespace = "fake"
+    layout = DepthLayout((6, 12), frozenset({6}))
+    page_bytes = 100
+    probes = False
+    drafting = None
 
     def __init__(self, num_pages: int, max_model_len: int):
         self.num_pages = num_pages
@@ -54,7 +59,7 @@ class FakeRunner:
     def transcript(self, item: MediaItem) -> str:
         return ""
 
-    def execute(self, rows: list[Row]) -> list[RowResult]:
+    def execute(self, rows: list[Row], steering: Steering) -> list[RowResult]:
         assert all(row.sequence.request_id in self.prepared for row in rows)
         for row in rows:
             if self.fails_on is not None and self.fails_on in row.sequence.tokens[row.start : row.end]:

@@ -29,6 +29,8 @@ LAZY = {
     "train": ("autoglm_phone.train.cli", "app", "train", "Train the native family on the world."),
     "eval": ("autoglm_phone.bench.cli", "eval_app", "train", "Score a model on a suite."),
     "bench": ("autoglm_phone.bench.cli", "app", "bench", "Measure latency, memory and load."),
+    "exits": ("autoglm_phone.graph.cli", "app", "train", "Calibrate early exits and train the depth probe."),
+    "compress": ("autoglm_phone.compress.cli", "app", "train", "Make a checkpoint small."),
 }
 _EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
+from typing import Literal
 
 from autoglm_phone.errors import ConfigError, NotBuiltError
+from autoglm_phone.graph.plan import EXIT_KINDS, KV_KINDS, ExitKind, KVKind
 
 MIB = 1 << 20
 
@@ -17,6 +20,17 @@ DTYPES = {
     "half": "float16",
 }
 QUANTIZATIONS = ("awq", "gptq", "int8", "int4", "fp8", "compressed-tensors", "gguf")
+
+
+_WORDS = {**dict.fromkeys(("", "1", "true", "yes", "on"), True), **dict.fromkeys(("0", "false", "no", "off"), False)}
+
+
+def _dynamic_graph() -> bool:
+    """ENABLE_DYNAMIC_GRAPH of the environment; on unless it says no."""
+    word = os.environ.get("ENABLE_DYNAMIC_GRAPH", "").strip().lower()
+    if word not in _WORDS:
+        raise ConfigError(f"ENABLE_DYNAMIC_GRAPH is {word!r}; use True or False", param="dynamic_graph")
+    return _WORDS[word]
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,14 @@ class EngineConfig:
     tower_cache_memory: int = 128 * MIB  # outputs of vision and audio towers, by content hash
     threads: int | None = None  # None: one or all cores, whichever proves quicker while running
     seed: int = 0  # seeds requests that bring no seed of their own
+    dynamic_graph: bool = field(default_factory=_dynamic_graph)  # False: every request runs the whole decoder
+    exit_policy: ExitKind | Literal["auto"] = "auto"  # of requests that name none; auto: the planner chooses
+    exit_risk: float = 0.01  # share of tokens that may differ from the whole decoder's where tokens leave early
+    pending_memory: int = 64 * MIB  # boundary states of tokens that left early: 65,536 of the mini model's; beyond it,
+    # tokens run deeper than they need
+    tower_memory: int | None = None  # bytes of loaded towers; None: all may stay
+    offload_segments: bool = False  # keep decoder segments out of memory while they are not run
+    kv_policy: KVKind | Literal["auto"] = "auto"  # of requests that name none; auto: the planner chooses
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -69,6 +91,16 @@ class EngineConfig:
             if getattr(self, name) is not None:
                 self._at_least(name, 1)
         self._at_least("tower_cache_memory", 0)
+        self._at_least("pending_memory", 0)
+        if self.tower_memory is not None:
+            self._at_least("tower_memory", 0)
+        for name, kinds in (("exit_policy", EXIT_KINDS), ("kv_policy", KV_KINDS)):
+            if getattr(self, name) not in ("auto", *kinds):
+                raise ConfigError(
+                    f"unknown {name} {getattr(self, name)!r}; choose auto, {', '.join(kinds)}", param=name
+                )
+        if not 0 <= self.exit_risk < 1:
+            raise ConfigError(f"exit_risk {self.exit_risk} must lie in [0, 1)", param="exit_risk")
         if not 0 < self.gpu_memory_utilization <= 1:
             raise ConfigError(
                 f"gpu_memory_utilization {self.gpu_memory_utilization} must lie in (0, 1]",

@@ -7,6 +7,7 @@ import math
 
 from autoglm_phone.engine.request import EngineRequest, SamplingParams
 from autoglm_phone.errors import ContextLengthError, InvalidRequestError
+from autoglm_phone.graph.plan import EXIT_KINDS, GraphRequest
 
 MAX_LOGPROBS = 100  # alternatives a token; the API's bound is 20
 
@@ -63,3 +64,18 @@ def check_sampling(sampling: SamplingParams, vocab_size: int) -> None:
     for name, tokens in ids.items():
         if any(not 0 <= token < vocab_size for token in tokens):
             raise InvalidRequestError(f"{name} holds a token id outside [0, {vocab_size})", param=name)
+
+
+def check_graph(graph: GraphRequest | None) -> None:
+    """Raises InvalidRequestError for a policy that does not exist or a number out of its range."""
+    if graph is None:
+        return
+    if graph.policy not in (None, "auto", *EXIT_KINDS):
+        raise InvalidRequestError(
+            f"graph.policy is {graph.policy!r}; choose auto, {', '.join(EXIT_KINDS)}", param="graph"
+        )
+    for name, value, least in (("max_depth", graph.max_depth, 1), ("draft_length", graph.draft_length, 0)):
+        if value is not None and value < least:
+            raise InvalidRequestError(f"graph.{name} is {value}; it must be at least {least}", param="graph")
+    if graph.risk is not None and not 0 <= graph.risk <= 1:
+        raise InvalidRequestError(f"graph.risk is {graph.risk}; it must lie between 0 and 1", param="graph")

@@ -8,17 +8,24 @@ from __future__ import annotations
 import itertools
 import logging
 import time
+from collections.abc import Callable
+from collections.abc import Sequence as Seq
+from typing import Any
 
 from autoglm_phone.config import EngineConfig
 from autoglm_phone.engine.blocks import PagePool
-from autoglm_phone.engine.checks import check_prompt, check_sampling
-from autoglm_phone.engine.interface import Row, RowResult, Runner
+from autoglm_phone.engine.checks import check_graph, check_prompt, check_sampling
+from autoglm_phone.engine.depth import resolve
+from autoglm_phone.engine.interface import Progress, Row, RowResult, Runner
+from autoglm_phone.engine.planning import PlannerLike, Planning
 from autoglm_phone.engine.prefix_cache import PrefixCache
-from autoglm_phone.engine.request import EngineRequest, FinishReason, MediaItem, StepOutput
+from autoglm_phone.engine.request import EngineRequest, FinishReason, MediaItem, StepOutput, ThinkingBudget
 from autoglm_phone.engine.scheduler import Scheduler
-from autoglm_phone.engine.sequence import Sequence, Times
+from autoglm_phone.engine.sequence import Sequence, Status, Times
 from autoglm_phone.engine.stats import EngineStats
+from autoglm_phone.engine.thinking import ThoughtTracker
 from autoglm_phone.errors import AutoGLMError, EngineError, InvalidRequestError, OverloadedError
+from autoglm_phone.graph.plan import ExitPolicy, Plan
 
 logger = logging.getLogger(__name__)
 
@@ -28,20 +35,37 @@ INTERNAL = "the engine failed on this request; the other requests are not affect
 class Engine:
     """Scheduler and runner put together.
 
-    Not thread-safe (engine.loop.AsyncEngine is), except `check_request`.
+    Not thread-safe (engine.loop.AsyncEngine is), except `check_request`. Its methods `extend` and `refine` are what a
+    runner may ask for in the middle of a step (engine.interface.Steering).
+
+    Args:
+        planner: makes the plan of each request; None: what the configuration and the client say.
+        facts_of: what the planner is told of a request; None: graph.planner's facts.
+        thought_end: tokens that end a thought, for plans that bound one where the client did not; () bounds none.
     """
 
-    def __init__(self, config: EngineConfig, runner: Runner):
+    def __init__(
+        self,
+        config: EngineConfig,
+        runner: Runner,
+        planner: PlannerLike | None = None,
+        facts_of: Callable[[EngineRequest], Any] | None = None,
+        thought_end: tuple[int, ...] = (),
+    ):
         self.config = config
         self.runner = runner
+        self.planning = Planning(config, planner, facts_of)
+        self.thought_end = thought_end
         self.pool = PagePool(runner.num_pages, runner.page_size)
         self.scheduler = Scheduler(
             self.pool,
             PrefixCache(self.pool) if config.enable_prefix_caching else None,
+            num_segments=runner.num_segments,
             max_num_seqs=config.max_num_seqs,
             max_num_batched_tokens=config.max_num_batched_tokens,
             dynamic_batching=config.dynamic_batching,
             namespace=runner.cache_namespace,
+            drafts=self._draft_lengths if runner.drafting is not None else None,
         )
         self._sequences: dict[str, Sequence] = {}
         self._order = itertools.count()
@@ -55,6 +79,7 @@ class Engine:
         """
         check_prompt(request, self.runner.vocab_size, self.runner.max_model_len)
         check_sampling(request.sampling, self.runner.vocab_size)
+        check_graph(request.graph)
         self.runner.validate(request)
 
     def add_request(self, request: EngineRequest) -> None:
@@ -69,6 +94,11 @@ class Engine:
         if len(self.scheduler.waiting) >= self.config.max_queue:
             raise OverloadedError(f"{self.config.max_queue} requests are waiting already; try again later")
         sequence = Sequence(request, next(self._order), self.runner.num_segments, Times(time.perf_counter()))
+        plan = self.planning.plan(request)
+        provisional = self.runner.probes and self.planning.may_refine(request)
+        self._follow(sequence, plan, provisional=provisional)
+        if plan.thinking_tokens is not None and sequence.thought is None and self.thought_end:
+            sequence.thought = ThoughtTracker(ThinkingBudget(self.thought_end, plan.thinking_tokens))
         self._sequences[request.request_id] = sequence
         self.scheduler.add(sequence)
 
@@ -78,6 +108,18 @@ class Engine:
         if sequence is None:
             return False
         self._end(sequence, "abort", sequence.num_output)
+        return True
+
+    def rewrite(self, request_id: str, plan: Plan) -> bool:
+        """Change the plan of a request between two steps; False if there is none of this id.
+
+        Segments that the new plan leaves out give their pages back; those that it adds are computed when the next
+        token comes.
+        """
+        sequence = self._sequences.get(request_id)
+        if sequence is None:
+            return False
+        self._follow(sequence, plan)
         return True
 
     def has_work(self) -> bool:
@@ -107,6 +149,12 @@ class Engine:
         stats.preemptions = self.scheduler.num_preemptions
         return stats.snapshot()
 
+    def extend(self, sequence: Sequence, segment: int, end: int) -> int:
+        return self.scheduler.extend(sequence, segment, end)
+
+    def refine(self, sequence: Sequence, scores: tuple[float, ...]) -> None:
+        self._follow(sequence, self.planning.refine(sequence.plan, scores))
+
     def transcript(self, item: MediaItem) -> str:
         """The audio tower's own reading (CTC) of a clip, without the decoder."""
         return self.runner.transcript(item)
@@ -122,9 +170,43 @@ class Engine:
         sequence.prepared = True
         return True
 
+    def _follow(self, sequence: Sequence, plan: Plan, *, provisional: bool = False) -> None:
+        """Give the sequence a plan."""
+        before, after = sequence.plan.exit, plan.exit
+        if before != after and sequence.status is Status.RUNNING:
+            what = f"depth {_label(before)} → {_label(after)}"
+            sequence.trace.rewrites.append((sequence.num_output, what, plan.reasons[-1] if plan.reasons else ""))
+        sequence.plan = plan
+        may_draft = sequence.matcher is None  # a matcher cannot take a rejected token back
+        rule = resolve(plan.exit, self.runner.layout, may_draft=may_draft, provisional=provisional)
+        if sequence.status is Status.RUNNING:
+            self.scheduler.replan(sequence, rule)
+        else:
+            sequence.follow(rule)
+
+    def _draft_lengths(self, sequences: Seq[Sequence]) -> list[int]:
+        """How many tokens each of them should draft in the next step."""
+        assert self.runner.drafting is not None
+        by_depth: dict[int, list[Sequence]] = {}
+        for sequence in sequences:
+            by_depth.setdefault(sequence.rule.draft, []).append(sequence)
+        lengths: dict[int, int] = {}
+        for depth, group in by_depth.items():
+            seen = [(s.drafts_judged, s.trace.accepted) for s in group]
+            chosen = self.runner.drafting.choose(depth, seen)
+            lengths.update({s.order: n for s, n in zip(group, chosen, strict=True)})
+        result = []
+        for sequence in sequences:
+            # The verifier's own token comes on top.
+            left = min(
+                sequence.sampling.max_tokens - sequence.num_output, self.runner.max_model_len - len(sequence.tokens)
+            )
+            result.append(min(sequence.rule.draft_length or lengths[sequence.order], left - 1))
+        return result
+
     def _execute(self, rows: list[Row]) -> list[RowResult]:
         try:
-            return self.runner.execute(rows)
+            return self.runner.execute(rows, self)
         except Exception as error:
             if len(rows) == 1:
                 return [RowResult(error=_client_message(error, rows[0].sequence))]
@@ -134,17 +216,17 @@ class Engine:
         return [self._execute([row])[0] for row in rows]
 
     def _absorb(self, row: Row, result: RowResult) -> StepOutput | None:
-        sequence = row.sequence
+        sequence, progress = row.sequence, result.progress
         if result.error is not None:
             return self._fail(sequence, result.error)
-        self.scheduler.advance(row)
         if sequence.prompt_logprobs is not None:
             sequence.prompt_logprobs.extend(result.prompt_logprobs)
-        if not row.samples:
-            return None
         emitted: list[int] = []
-        reason: FinishReason | None = "length" if sequence.sampling.max_tokens == 0 else None
+        reason: FinishReason | None = None
         stop_token = None
+        done = row.samples if progress is None else progress.done
+        if done and sequence.sampling.max_tokens == 0:
+            reason = "length"
         for token in result.token_ids if reason is None else ():
             sequence.tokens.append(token)
             try:
@@ -155,10 +237,19 @@ class Engine:
                 emitted.append(token)
             if reason is not None:
                 break
+        prompt_logprobs = sequence.prompt_logprobs
+        if done:
+            sequence.prompt_logprobs = None
+        self.scheduler.advance(row, progress)
+        if progress is not None:
+            self._note_progress(sequence, progress, len(emitted) + (stop_token is not None))
+        if not done:
+            return None
         if result.token_ids:
             self._stats.note_tokens(sequence, len(result.token_ids))
-        prompt_logprobs, sequence.prompt_logprobs = sequence.prompt_logprobs, None
+        trace = None
         if reason is not None:
+            trace = self._trace(sequence)
             self._end(sequence, reason, sequence.num_output)
         return StepOutput(
             request_id=sequence.request_id,
@@ -168,7 +259,39 @@ class Engine:
             finish_reason=reason,
             stop_token_id=stop_token,
             cached_tokens=sequence.cached_tokens,
+            graph=trace,
         )
+
+    def _note_progress(self, sequence: Sequence, progress: Progress, produced: int) -> None:
+        """Trace and statistics of a row that gave so many tokens."""
+        trace, ends = sequence.trace, self.runner.layout.ends
+        trace.depths += [progress.depth] * produced
+        trace.drafted += progress.drafted
+        trace.accepted += progress.accepted
+        sequence.drafts_judged += min(progress.drafted, progress.accepted + 1)
+        for depth, count in progress.caught_up:
+            trace.caught_up[depth] += count
+        for segment, seconds in enumerate(progress.seconds):
+            if seconds:
+                trace.segment_ms[segment] = trace.segment_ms.get(segment, 0.0) + 1000 * seconds
+        for segment, frontier in enumerate(sequence.frontiers):
+            if frontier >= sequence.prompt_length:
+                trace.prompt_depth = max(trace.prompt_depth, ends[segment])
+        self._stats.note_progress(progress, produced, ends[-1])
+        graph = sequence.request.graph
+        if graph is not None and graph.trace:
+            pages = sequence.num_pages
+            if not trace.pages or trace.pages[-1][1] != pages:
+                trace.pages.append((sequence.num_output, pages))
+
+    def _trace(self, sequence: Sequence) -> dict[str, Any] | None:
+        """What ran, for a client that asked."""
+        if sequence.request.graph is None or not sequence.request.graph.trace:
+            return None
+        trace = sequence.trace
+        trace.peak_kv_bytes = sequence.peak_pages * self.runner.page_bytes
+        trace.reasons = list(sequence.plan.reasons)
+        return trace.as_dict()
 
     def _check_end(self, sequence: Sequence, token: int) -> tuple[FinishReason | None, int | None]:
         """Why the request ends with this token, if it does, and the EOS or stop token that ended it."""
@@ -188,14 +311,19 @@ class Engine:
         return None, None
 
     def _fail(self, sequence: Sequence, message: str) -> StepOutput:
+        trace = self._trace(sequence)
         self._end(sequence, "error", sequence.num_output)
-        return StepOutput(sequence.request_id, (), finish_reason="error", error=message)
+        return StepOutput(sequence.request_id, (), finish_reason="error", error=message, graph=trace)
 
     def _end(self, sequence: Sequence, reason: FinishReason, num_output: int) -> None:
         self.scheduler.remove(sequence)
         del self._sequences[sequence.request_id]
         self.runner.release(sequence.request_id)
         self._stats.note_finish(sequence, reason, num_output)
+
+
+def _label(policy: ExitPolicy) -> str:
+    return policy.kind if policy.max_depth is None else f"{policy.kind}({policy.max_depth})"
 
 
 def _client_message(error: Exception, sequence: Sequence) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 
 from autoglm_phone.config import EngineConfig
 from autoglm_phone.engine.core import Engine
+from autoglm_phone.engine.planning import PlannerLike
 from autoglm_phone.engine.request import EngineRequest, MediaItem, StepOutput
 from autoglm_phone.engine.stats import EngineStats
 from autoglm_phone.errors import AutoGLMError, EngineError, OverloadedError
@@ -217,8 +218,12 @@ def _settle(future: asyncio.Future[Any], result: Any) -> None:
         future.set_result(result)
 
 
-def load_engine(model_dir: str | Path, config: EngineConfig | None = None) -> Engine:
+def load_engine(
+    model_dir: str | Path, config: EngineConfig | None = None, planner: PlannerLike | None = None
+) -> Engine:
     """Engine, runner and towers of either family from a model folder.
+
+    planner: makes the plan of each request; None: what the configuration and the client say.
 
     Raises:
         CheckpointError: the folder is missing, incomplete, corrupt or of an unknown architecture.
@@ -227,4 +232,4 @@ def load_engine(model_dir: str | Path, config: EngineConfig | None = None) -> En
     from autoglm_phone.runner.load import load_runner  # the tensor library comes in only here
 
     config = config or EngineConfig()
-    return Engine(config, load_runner(Path(model_dir), config))
+    return Engine(config, load_runner(Path(model_dir), config), planner)

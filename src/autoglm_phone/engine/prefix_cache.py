@@ -37,10 +37,9 @@ def page_digest(parent: bytes, token_ids: Seq[int], start: int, media: Seq[Media
 
 @dataclass
 class PrefixHit:
-    """Pages found: one list a segment, all equally long; `num_tokens` is what they hold."""
+    """Pages found: one list a segment, none longer than the one before it."""
 
     pages: list[list[int]]
-    num_tokens: int
 
 
 class PrefixCache:
@@ -55,18 +54,26 @@ class PrefixCache:
     def __len__(self) -> int:
         return len(self._page_of)
 
-    def find(self, digests: Seq[bytes], num_segments: int) -> PrefixHit:
-        """The longest run of pages from the start that all segments have. Takes no references."""
-        pages: list[list[int]] = [[] for _ in range(num_segments)]
-        count = 0
-        for digest in digests:
-            row = [self._page_of.get((digest, segment)) for segment in range(num_segments)]
-            if any(page is None for page in row):
-                break
-            for segment, page in enumerate(row):
-                pages[segment].append(page)  # type: ignore[arg-type]
-            count += 1
-        return PrefixHit(pages, count * self.pool.page_size)
+    def find(self, digests: Seq[bytes], num_segments: int, uneven: bool = False) -> PrefixHit:
+        """The longest run of pages from the start that the first `num_segments` segments have. Takes no references.
+
+        Args:
+            uneven: each segment's run may end before that of the segment above it. Shallow pages are worth having for
+                a sequence that may never go deeper; if it does, the boundary states of the difference are missing, and
+                it has to begin again where the deeper run ends.
+        """
+        pages: list[list[int]] = []
+        limit = len(digests)
+        for segment in range(num_segments):
+            table: list[int] = []
+            for digest in digests[:limit]:
+                page = self._page_of.get((digest, segment))
+                if page is None:
+                    break
+                table.append(page)
+            pages.append(table)
+            limit = len(table)
+        return PrefixHit(pages if uneven else [table[:limit] for table in pages])
 
     def insert(self, digest: bytes, segment: int, page: int) -> None:
         """Make an owned, fully written page findable. The first page written for a digest stays the one found."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from autoglm_phone.graph.plan import GraphRequest
+
 FinishReason = Literal["stop", "length", "abort", "error"]
 
 
@@ -77,6 +79,7 @@ class EngineRequest:
     cache_salt: str = ""  # separates prefix caches between API keys
     priority: int = 0  # lower runs first
     prefix_caching: bool = True
+    graph: GraphRequest | None = None  # what the client asks of the graph; None: all is the planner's
 
 
 @dataclass(frozen=True)
@@ -101,3 +104,4 @@ class StepOutput:
     stop_token_id: int | None = None  # the EOS or stop token that ended it, if one did (it is not in token_ids)
     error: str | None = None  # a message fit for the client
     cached_tokens: int = 0  # prompt tokens taken from the prefix cache
+    graph: dict[str, Any] | None = None  # the trace, on the last output of a request that asked for it

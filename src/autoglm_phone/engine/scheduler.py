@@ -4,6 +4,10 @@ Continuous batching with chunked prefill: a step has a budget of tokens; decodin
 the rest of the budget goes to prompts, in order of priority and arrival. When pages run out, the sequence that is last
 in that order gives its pages back and is computed again later (preemption by recompute).
 
+Every segment has that budget for itself. A row takes its share, and pages, in the segments that it is sure to need;
+what it turns out to need beyond them it asks for in the middle of the step (`extend`). If there is none left, it waits
+at the boundary and enters there in a later step: catching up is chunked as prefill is.
+
 Progress is certain: the engine admits only requests that fit into the pool alone, and the first sequence in order is
 never preempted in favour of another.
 """
@@ -12,12 +16,17 @@ from __future__ import annotations
 
 import bisect
 import time
+from collections.abc import Callable
 from collections.abc import Sequence as Seq
+from dataclasses import replace
 
 from autoglm_phone.engine.blocks import PagePool
-from autoglm_phone.engine.interface import Row
+from autoglm_phone.engine.depth import DepthRule
+from autoglm_phone.engine.interface import Progress, Row
 from autoglm_phone.engine.prefix_cache import PrefixCache
 from autoglm_phone.engine.sequence import Sequence, Status
+
+SMALL = 8  # tokens that may catch up in a step whose budget prompts have used up: decoding should not wait for them
 
 
 def _key(sequence: Sequence) -> tuple[int, int]:
@@ -30,10 +39,12 @@ class Scheduler:
     Args:
         pool: pages of all segments.
         prefix_cache: None switches prefix caching off.
+        num_segments: of the decoder.
         max_num_seqs: sequences that may hold pages at once.
-        max_num_batched_tokens: token budget of a step.
+        max_num_batched_tokens: token budget of a step, in each segment.
         dynamic_batching: False admits a batch only when no sequence of the last one is left.
         namespace: tells models apart in prefix digests.
+        drafts: how many tokens each of these sequences, which draft, should draft in the next step.
     """
 
     def __init__(
@@ -41,22 +52,27 @@ class Scheduler:
         pool: PagePool,
         prefix_cache: PrefixCache | None,
         *,
+        num_segments: int,
         max_num_seqs: int,
         max_num_batched_tokens: int,
         dynamic_batching: bool = True,
         namespace: str = "",
+        drafts: Callable[[Seq[Sequence]], Seq[int]] | None = None,
     ):
         self.pool = pool
         self.prefix_cache = prefix_cache
+        self.num_segments = num_segments
         self.max_num_seqs = max_num_seqs
         self.max_num_batched_tokens = max_num_batched_tokens
         self.dynamic_batching = dynamic_batching
         self.namespace = namespace
+        self.drafts = drafts
         self.waiting: list[Sequence] = []  # sorted by key; preempted sequences keep their arrival number
         self.running: list[Sequence] = []  # sorted by key
         self.num_preemptions = 0
         self.prefix_queries = 0  # tokens looked up
         self.prefix_hits = 0  # tokens found
+        self._budgets = [max_num_batched_tokens] * num_segments  # tokens that each segment may still take in this step
 
     def add(self, sequence: Sequence) -> None:
         bisect.insort(self.waiting, sequence, key=_key)
@@ -66,49 +82,103 @@ class Scheduler:
 
     def schedule(self) -> list[Row]:
         """Rows of the next step, their pages allocated. At most one row a sequence."""
-        budget = self.max_num_batched_tokens
+        self._budgets = [self.max_num_batched_tokens] * self.num_segments
         admitting = self.dynamic_batching or not self.running
         rows: dict[int, Row] = {}  # by arrival number
         preempted = False
         for sequence in sorted(self.running, key=lambda s: (s.remaining > 1, s.key)):
-            if budget == 0:
+            if not any(self._budgets):
                 break
             if sequence.status is not Status.RUNNING:
                 continue  # preempted by one before it in this very loop
-            count = min(sequence.remaining, budget)
-            while not self._grow(sequence, sequence.computed + count):
+            row = self._row(sequence)
+            if row is None:
+                continue  # the segment that it waits for is full
+            while not self._grow(sequence, row.end, row.first, row.depth):
                 victim = self.running[-1]
                 self._preempt(victim)
                 preempted = True
-                lost = rows.pop(victim.order, None)
-                budget += lost.count if lost is not None else 0
+                self._return(rows.pop(victim.order, None))
                 if victim is sequence:
                     break
             else:
-                rows[sequence.order] = Row(sequence, sequence.computed, count)
-                budget -= count
-        while admitting and not preempted and self.waiting and budget and len(self.running) < self.max_num_seqs:
+                rows[sequence.order] = self._take(row)
+        while admitting and not preempted and self.waiting and len(self.running) < self.max_num_seqs:
             sequence = self.waiting[0]
-            if not self._admit(sequence):
+            if not self._budgets[0] or not self._admit(sequence):
                 break
-            count = min(sequence.remaining, budget)
-            self._grow(sequence, sequence.computed + count)  # _admit made sure that all of its tokens fit
-            rows[sequence.order] = Row(sequence, sequence.computed, count)
-            budget -= count
+            row = self._row(sequence)
+            if row is None:
+                break
+            self._grow(sequence, row.end, row.first, row.depth)  # _admit made sure that all of its tokens fit
+            rows[sequence.order] = self._take(row)
+        if self.drafts is not None:
+            drafting = [row for row in rows.values() if row.sequence.rule.draft and row.samples]
+            counts = self.drafts([row.sequence for row in drafting]) if drafting else ()
+            for row, count in zip(drafting, counts, strict=True):
+                rows[row.sequence.order] = self._allow_drafts(row, count)
         return list(rows.values())
 
-    def advance(self, row: Row) -> None:
-        """The row was computed: move the frontiers and offer its full pages to the prefix cache."""
+    def extend(self, sequence: Sequence, segment: int, end: int) -> int:
+        """See engine.interface.Steering.extend. Never preempts: the others are running."""
+        start = sequence.frontiers[segment]
+        end = min(end, start + max(self._budgets[segment], SMALL))
+        if end > start and not self._grow(sequence, end, segment, segment + 1):
+            end = max(start, min(end, len(sequence.page_tables[segment]) * self.pool.page_size))
+        self._budgets[segment] -= end - start
+        return end
+
+    def advance(self, row: Row, progress: Progress | None = None) -> None:
+        """The row was computed: move the frontiers and offer full pages to the prefix cache.
+
+        Call it when the row's new tokens have been appended. progress None: as the row says.
+        """
         sequence = row.sequence
-        sequence.frontiers = [max(frontier, row.end) for frontier in sequence.frontiers]
-        if self.prefix_cache is None or not sequence.request.prefix_caching:
-            return
-        sequence.extend_digests(self.pool.page_size, self.namespace)
-        full = sequence.computed // self.pool.page_size
-        for index in range(sequence.num_indexed, full):
-            for segment, table in enumerate(sequence.page_tables):
-                self.prefix_cache.insert(sequence.digests[index], segment, table[index])
-        sequence.num_indexed = max(sequence.num_indexed, full)
+        if progress is None:
+            for segment in range(row.first, row.depth):
+                sequence.frontiers[segment] = max(sequence.frontiers[segment], row.end)
+            done = row.samples
+        else:
+            # A request may end in the middle of its accepted drafts.
+            known = len(sequence.tokens)
+            sequence.frontiers = [min(frontier, known) for frontier in progress.frontiers]
+            done = progress.done
+        if progress is not None and progress.rewind is not None:
+            self.rewind(sequence, progress.rewind)
+        if done:
+            sequence.new_goal()
+        elif progress is not None:
+            sequence.goal = max(sequence.goal, progress.goal)
+        if self.prefix_cache is not None and sequence.request.prefix_caching:
+            self._index(sequence, self.prefix_cache)
+
+    def rewind(self, sequence: Sequence, position: int) -> None:
+        """Compute again from the page that holds this token; what was computed before stays."""
+        keep = position // self.pool.page_size
+        dropped = [table[keep:] for table in sequence.page_tables]
+        self._free_tables(dropped)
+        for segment, table in enumerate(sequence.page_tables):
+            del table[keep:]
+            sequence.frontiers[segment] = min(sequence.frontiers[segment], keep * self.pool.page_size)
+            sequence.num_indexed[segment] = min(sequence.num_indexed[segment], keep)
+        sequence.renew()
+
+    def replan(self, sequence: Sequence, rule: DepthRule) -> None:
+        """Run the sequence by another rule from now on. Pages below its cap go back to the pool at once.
+
+        Where it becomes deeper, what the deeper segments lack is computed when it is needed.
+        """
+        dropped = [[] if segment < rule.cap else table for segment, table in enumerate(sequence.page_tables)]
+        self._free_tables(dropped)
+        for segment in range(rule.cap, self.num_segments):
+            sequence.page_tables[segment] = []
+            sequence.frontiers[segment] = sequence.num_indexed[segment] = 0
+        if any(dropped):
+            sequence.renew()
+        sequence.follow(rule)
+        newest = len(sequence.tokens) - 1
+        if sequence.frontiers[sequence.goal - 1] > newest:  # it waits deeper, and its state here was not kept
+            self.rewind(sequence, newest)
 
     def remove(self, sequence: Sequence) -> None:
         """End a sequence, wherever it is, and free its pages."""
@@ -119,17 +189,24 @@ class Scheduler:
         sequence.status = Status.FINISHED
 
     def check(self) -> None:
-        """Raises if pages leaked, are owned twice by mistake or a queue is out of order."""
+        """Raises if pages leaked, are owned twice by mistake, or a queue or a frontier is out of order."""
         self.pool.check()
         if self.prefix_cache is not None:
             self.prefix_cache.check()
         counts = [0] * self.pool.num_pages
         for sequence in self.running:
-            for table in sequence.page_tables:
-                if len(table) < self.pool.pages_for(sequence.computed) or len(set(table)) != len(table):
+            for table, frontier in zip(sequence.page_tables, sequence.frontiers, strict=True):
+                if len(table) < self.pool.pages_for(frontier) or len(set(table)) != len(table):
                     raise ValueError(f"page table of {sequence.request_id} is too short or holds a page twice")
                 for page in table:
                     counts[page] += 1
+            if any(sequence.page_tables[sequence.cap :]) or any(sequence.frontiers[sequence.cap :]):
+                raise ValueError(f"{sequence.request_id} owns pages deeper than it runs")
+            fronts = sequence.frontiers
+            if fronts != sorted(fronts, reverse=True) or fronts[0] > len(sequence.tokens):
+                raise ValueError(f"frontiers of {sequence.request_id} are out of order: {fronts}")
+            if not 0 < sequence.goal <= sequence.cap or sequence.remaining < 1:
+                raise ValueError(f"{sequence.request_id} has nothing to do")
         if any(table for sequence in self.waiting for table in sequence.page_tables):
             raise ValueError("a waiting sequence owns pages")
         if any(self.pool.references(page) != count for page, count in enumerate(counts)):
@@ -138,47 +215,99 @@ class Scheduler:
             if [s.key for s in queue] != sorted(s.key for s in queue):
                 raise ValueError("a queue is out of order")
 
-    def _grow(self, sequence: Sequence, num_tokens: int) -> bool:
-        """Allocate what the sequence lacks to hold this many tokens; False if the pool can't."""
+    def _row(self, sequence: Sequence) -> Row | None:
+        """What the sequence can do next: tokens of its first busy segment, and of the next ones as far as these stand
+        at the same token and are sure to be needed. None if the budget has no room."""
+        first = sequence.entry
+        fronts = sequence.frontiers
+        start = fronts[first]
+        depth = first + 1
+        while depth < sequence.goal and fronts[depth] == start:
+            depth += 1
+        count = min(len(sequence.tokens) - start, *self._budgets[first:depth])
+        return Row(sequence, start, count, first, depth) if count > 0 else None
+
+    def _take(self, row: Row) -> Row:
+        for segment in range(row.first, row.depth):
+            self._budgets[segment] -= row.count
+        return row
+
+    def _return(self, row: Row | None) -> None:
+        if row is not None:
+            for segment in range(row.first, row.depth):
+                self._budgets[segment] += row.count
+
+    def _allow_drafts(self, row: Row, count: int) -> Row:
+        """Room for drafted tokens after the row, if the pool and the budget have it: they are never worth a
+        preemption."""
+        sequence = row.sequence
+        count = min(count, *self._budgets[: sequence.cap])
+        if row.depth < sequence.cap or count < 1 or not self._grow(sequence, row.end + count, 0, sequence.cap):
+            return row
+        for segment in range(sequence.cap):
+            self._budgets[segment] -= count
+        return replace(row, drafts=count)
+
+    def _grow(self, sequence: Sequence, num_tokens: int, first: int, depth: int) -> bool:
+        """Allocate what segments [first, depth) lack to hold this many tokens; False if the pool can't."""
         want = self.pool.pages_for(num_tokens)
-        missing = sum(max(0, want - len(table)) for table in sequence.page_tables)
+        tables = sequence.page_tables[first:depth]
+        missing = sum(max(0, want - len(table)) for table in tables)
+        if not missing:
+            return True
         if not self.pool.can_allocate(missing):
             return False
-        for table in sequence.page_tables:
+        for table in tables:
             if want > len(table):
                 table += self.pool.allocate(want - len(table), after=table[-1] if table else None)
+        sequence.peak_pages = max(sequence.peak_pages, sequence.num_pages)
         return True
 
     def _admit(self, sequence: Sequence) -> bool:
-        """Move the sequence to the running ones if all of its present tokens fit; takes cached pages."""
+        """Move the sequence to the running ones if all of its present tokens fit; takes cached pages.
+
+        They must fit as deep as its cap, although pages are given only as deep as its tokens go.
+        """
         hit = None
         if self.prefix_cache is not None and sequence.may_use_prefix:
             sequence.extend_digests(self.pool.page_size, self.namespace)
             # The last token is always computed: its logits are needed.
             usable = (len(sequence.tokens) - 1) // self.pool.page_size
-            hit = self.prefix_cache.find(sequence.digests[:usable], sequence.num_segments)
+            hit = self.prefix_cache.find(sequence.digests[:usable], sequence.cap, uneven=sequence.goal < sequence.cap)
             for table in hit.pages:
                 self.pool.share(table)
-        found = len(hit.pages[0]) if hit is not None else 0
-        need = (self.pool.pages_for(len(sequence.tokens)) - found) * sequence.num_segments
+        found = sum(len(table) for table in hit.pages) if hit is not None else 0
+        need = self.pool.pages_for(len(sequence.tokens)) * sequence.cap - found
         if not self.pool.can_allocate(need):
             if hit is not None:
                 self._free_tables(hit.pages)
             return False
         if hit is not None:
-            sequence.page_tables = hit.pages
-            sequence.frontiers = [hit.num_tokens] * sequence.num_segments
-            sequence.num_indexed = found
+            for segment, table in enumerate(hit.pages):
+                sequence.page_tables[segment] = table
+                sequence.frontiers[segment] = len(table) * self.pool.page_size
+                sequence.num_indexed[segment] = len(table)
             self.prefix_queries += len(sequence.tokens)
-            self.prefix_hits += hit.num_tokens
+            self.prefix_hits += sequence.frontiers[0]
             if sequence.times.admitted is None:
-                sequence.cached_tokens = min(hit.num_tokens, sequence.prompt_length)
+                sequence.cached_tokens = min(sequence.frontiers[0], sequence.prompt_length)
         self.waiting.remove(sequence)
         sequence.status = Status.RUNNING
         if sequence.times.admitted is None:
             sequence.times.admitted = time.perf_counter()
         bisect.insort(self.running, sequence, key=_key)
         return True
+
+    def _index(self, sequence: Sequence, cache: PrefixCache) -> None:
+        """Offer the pages that have become full, each segment as deep as it was computed."""
+        size = self.pool.page_size
+        if sequence.frontiers[0] // size > min(sequence.num_indexed[: sequence.cap]):
+            sequence.extend_digests(size, self.namespace)
+            for segment, table in enumerate(sequence.page_tables):
+                full = sequence.frontiers[segment] // size
+                for index in range(sequence.num_indexed[segment], full):
+                    cache.insert(sequence.digests[index], segment, table[index])
+                sequence.num_indexed[segment] = max(sequence.num_indexed[segment], full)
 
     def _preempt(self, sequence: Sequence) -> None:
         self.running.remove(sequence)

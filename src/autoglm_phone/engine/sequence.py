@@ -7,9 +7,12 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
+from autoglm_phone.engine.depth import DepthRule
 from autoglm_phone.engine.prefix_cache import page_digest, root_digest
 from autoglm_phone.engine.request import EngineRequest, TokenLogprob
 from autoglm_phone.engine.thinking import ThoughtTracker
+from autoglm_phone.graph.plan import Plan
+from autoglm_phone.graph.trace import Trace
 
 _EPOCHS = itertools.count(1)
 
@@ -34,9 +37,11 @@ class Times:
 class Sequence:
     """A request and how far it has come.
 
-    tokens: prompt and output. frontiers: per segment, how many tokens its layers have processed; the deeper ones may
-    lag behind once tokens can exit early. page_tables: per segment, the pages of its tokens, in order.
+    tokens: prompt and output. frontiers: per segment, how many tokens its layers have processed; the deeper ones lag
+    behind where tokens left early. page_tables: per segment, the pages of its tokens, in order.
     epoch: changes when page_tables are replaced, so that what was derived from them is known to be stale; unique.
+    plan: what the request's graph contains now; rule: its depth on this checkpoint. trace: what really ran.
+    goal: segments that the newest token is known to need; grows as it turns out that it cannot leave.
     """
 
     request: EngineRequest
@@ -48,7 +53,7 @@ class Sequence:
     frontiers: list[int] = field(default_factory=list)
     page_tables: list[list[int]] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)  # of the full pages, from the start
-    num_indexed: int = 0  # pages already offered to the prefix cache
+    num_indexed: list[int] = field(default_factory=list)  # per segment, pages already offered to the prefix cache
     cached_tokens: int = 0  # prompt tokens found in the prefix cache at first admission
     epoch: int = 0
     prepared: bool = False  # the runner holds state for it
@@ -56,6 +61,11 @@ class Sequence:
     matcher: Any = None  # grammar matcher (chat.grammar), which knows by itself where the answer starts
     prompt_logprobs: list[TokenLogprob | None] | None = None  # gathered so far; None: not wanted, or delivered
     preemptions: int = 0
+    plan: Plan = field(default_factory=Plan)
+    rule: DepthRule = field(init=False)  # the whole decoder until `follow` says otherwise
+    trace: Trace = field(default_factory=Trace)
+    peak_pages: int = 0
+    drafts_judged: int = 0  # drafts up to the first wrong one of each step
 
     def __post_init__(self) -> None:
         self.tokens = list(self.request.prompt_ids)
@@ -69,17 +79,38 @@ class Sequence:
             self.matcher = self.sampling.grammar.new()
         if self.sampling.prompt_logprobs is not None:
             self.prompt_logprobs = []
+        self.follow(DepthRule(self.num_segments))
         self.reset()
 
+    def follow(self, rule: DepthRule) -> None:
+        """Run by this rule from now on."""
+        self.rule = rule
+        self.cap = rule.cap
+        self.new_goal()
+
+    def new_goal(self) -> None:
+        """Nothing is known yet of how deep the newest token goes."""
+        self.goal = self.rule.goal
+        if self.prompt_logprobs is not None:  # read from the last segment, for every token of the prompt
+            self.goal = self.cap
+
     @property
-    def computed(self) -> int:
-        """Tokens whose keys and values are in the pages of every segment."""
-        return min(self.frontiers)
+    def entry(self) -> int:
+        """The first segment that has something to do before the next token can be sampled."""
+        length = len(self.tokens)
+        for segment in range(self.goal):
+            if self.frontiers[segment] < length:
+                return segment
+        return self.goal - 1
 
     @property
     def remaining(self) -> int:
-        """Tokens still to be processed before the next one can be sampled."""
-        return len(self.tokens) - self.computed
+        """Tokens that the first busy segment still has to process."""
+        return len(self.tokens) - self.frontiers[self.entry]
+
+    @property
+    def num_pages(self) -> int:
+        return sum(len(table) for table in self.page_tables)
 
     @property
     def num_output(self) -> int:
@@ -94,9 +125,14 @@ class Sequence:
         """Forget what was computed (the pages must have been freed)."""
         self.frontiers = [0] * self.num_segments
         self.page_tables = [[] for _ in range(self.num_segments)]
-        self.num_indexed = 0
+        self.num_indexed = [0] * self.num_segments
+        self.new_goal()
         if self.prompt_logprobs is not None:  # not delivered yet: they are computed again
             self.prompt_logprobs = [None]
+        self.renew()
+
+    def renew(self) -> None:
+        """Page tables, or what their pages hold, were replaced."""
         self.epoch = next(_EPOCHS)
 
     def extend_digests(self, page_size: int, namespace: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from autoglm_phone.engine.interface import Progress
 from autoglm_phone.engine.request import FinishReason
 from autoglm_phone.engine.sequence import Sequence
 
@@ -60,6 +61,11 @@ class EngineStats:
     steps: int = 0
     failures: int = 0  # requests that ended in an error of the engine
     finished: Counter[FinishReason] = field(default_factory=Counter)
+    exits: Counter[int] = field(default_factory=Counter)  # generated tokens by the layers that they were read after
+    layers_skipped: int = 0  # layers that generated tokens were read without, over all tokens
+    layers_caught_up: int = 0  # layers run later, when a deeper token needed them (prompt tokens included)
+    drafted: int = 0  # tokens
+    accepted: int = 0  # drafts that the whole depth confirmed
     # histograms
     queue_time: Histogram = field(default_factory=partial(Histogram, LATENCY_BOUNDS))
     time_to_first_token: Histogram = field(default_factory=partial(Histogram, FIRST_TOKEN_BOUNDS))
@@ -83,6 +89,15 @@ class EngineStats:
         elif times.last_token is not None:
             self.inter_token_latency.observe((now - times.last_token) / count)
         times.last_token = now
+
+    def note_progress(self, progress: Progress, produced: int, num_layers: int) -> None:
+        """A row gave `produced` tokens."""
+        if produced:
+            self.exits[progress.depth] += produced
+            self.layers_skipped += (num_layers - progress.depth) * produced
+        self.drafted += progress.drafted
+        self.accepted += progress.accepted
+        self.layers_caught_up += progress.layers_caught_up
 
     def note_finish(self, sequence: Sequence, reason: FinishReason, num_output: int) -> None:
         """The sequence ended; num_output counts the tokens the model produced, the one that stopped it included."""

@@ -1,7 +1,8 @@
-"""Rows of a step → what the backend needs to know of them, as explicit arguments.
+"""Rows of a pass through a segment → what the backend needs to know of them, as explicit arguments.
 
-Order of a step's tokens: decoding sequences first, by context length, so that those of similar length attend in one
-batched call; then the prefill chunks, one after another. Index arithmetic is numpy; tensors are made once a step.
+Order of a pass's tokens: decoding sequences first, by context length, so that those of similar length attend in one
+batched call; then the prefill chunks, one after another. Index arithmetic is numpy; tensors are made once for all
+segments that the same tokens go through.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from autoglm_phone.backends.base import (
     DecodeGroup,
     SegmentMeta,
 )
-from autoglm_phone.engine.interface import Row
 from autoglm_phone.runner.spec import DecoderSpec
 from autoglm_phone.runner.state import RequestState
 
@@ -37,38 +37,51 @@ GROUP_SLACK = 64
 
 @dataclass(frozen=True)
 class Placed:
-    """A row and where its tokens lie in the step: [first, first + row.count)."""
+    """Tokens [start, end) of a sequence and where they lie in the pass: rows [first, first + end - start)."""
 
-    row: Row
     state: RequestState
+    start: int
+    end: int
     first: int
 
+    @property
+    def count(self) -> int:
+        return self.end - self.start
 
-def place_rows(pairs: Sequence[tuple[Row, RequestState]]) -> list[Placed]:
-    """Put rows into the order of the step."""
-    ordered = sorted(pairs, key=lambda pair: (pair[0].count > 1, pair[0].end if pair[0].count == 1 else 0))
+
+def place(spans: Sequence[tuple[RequestState, int, int]]) -> tuple[list[Placed], list[int]]:
+    """Put spans (state, start, end) into the order of a pass.
+
+    Returns the placed spans, and for each of them its index among `spans`.
+    """
+    order = sorted(range(len(spans)), key=lambda i: _rank(*spans[i]))
     placed, first = [], 0
-    for row, state in ordered:
-        placed.append(Placed(row, state, first))
-        first += row.count
-    return placed
+    for index in order:
+        state, start, end = spans[index]
+        placed.append(Placed(state, start, end, first))
+        first += end - start
+    return placed, order
+
+
+def _rank(_: RequestState, start: int, end: int) -> tuple[bool, int]:
+    return (end - start > 1, end if end - start == 1 else 0)
 
 
 def token_ids(placed: Sequence[Placed]) -> Ints:
     """int64 [T]"""
-    return np.concatenate([np.asarray(p.row.sequence.tokens[p.row.start : p.row.end], dtype=np.int64) for p in placed])
+    return np.concatenate([np.asarray(p.state.tokens(p.start, p.end), dtype=np.int64) for p in placed])
 
 
 def positions(placed: Sequence[Placed], axes: int) -> Ints:
     """int64 [T], or [3, T] when axes is 3 (M-RoPE)."""
     if axes == 3:
         plans = [(p, p.state.positions) for p in placed]
-        return np.concatenate([plan.slice(p.row.start, p.row.end) for p, plan in plans if plan is not None], axis=1)
-    return np.concatenate([np.arange(p.row.start, p.row.end, dtype=np.int64) for p in placed])
+        return np.concatenate([plan.slice(p.start, p.end) for p, plan in plans if plan is not None], axis=1)
+    return np.concatenate([np.arange(p.start, p.end, dtype=np.int64) for p in placed])
 
 
 class Batch:
-    """The metadata of a step, per segment on demand."""
+    """The metadata of a pass, per segment on demand."""
 
     def __init__(self, placed: Sequence[Placed], spec: DecoderSpec, backend: Backend, page_size: int):
         self.placed = placed
@@ -80,19 +93,19 @@ class Batch:
             torch.from_numpy(positions(placed, 3 if spec.mrope_section else 1)).to(self.device)
         )
         self.cross = self._cross()
-        decodes = [p for p in placed if p.row.count == 1]
-        chunks = [p for p in placed if p.row.count > 1]
-        self._full = _Layout(_groups(decodes, lambda p: p.row.end), chunks, self, None)
+        decodes = [p for p in placed if p.count == 1]
+        chunks = [p for p in placed if p.count > 1]
+        self._full = _Layout(_groups(decodes, lambda p: p.end), chunks, self, None)
         self._window = None
-        if spec.sliding_layers and any(p.row.end > spec.sliding_window for p in placed):
+        if spec.sliding_layers and any(p.end > spec.sliding_window for p in placed):
             self._window = _Layout(_groups(decodes, self._window_length), chunks, self, spec.sliding_window)
 
     def segment(self, index: int) -> SegmentMeta:
-        """The step as this segment sees it (its pages differ from other segments')."""
+        """The pass as this segment sees it (its pages differ from other segments')."""
         size = self.page_size
         slots = []
         for p in self.placed:
-            where = np.arange(p.row.start, p.row.end)
+            where = np.arange(p.start, p.end)
             slots.append(p.state.pages(index)[where // size] * size + where % size)
         return SegmentMeta(
             slots=torch.from_numpy(np.concatenate(slots)).to(self.device),
@@ -103,13 +116,13 @@ class Batch:
         )
 
     def _window_length(self, p: Placed) -> int:
-        return min(p.row.end, self.spec.sliding_window + self.spec.attention_sinks)
+        return min(p.end, self.spec.sliding_window + self.spec.attention_sinks)
 
     def _cross(self) -> list[CrossGroup]:
         groups = []
         for p in self.placed:
             if p.state.memory is not None:
-                group = p.state.memory.group(p.first, p.row.start, p.row.end, self.device)
+                group = p.state.memory.group(p.first, p.start, p.end, self.device)
                 if group is not None:
                     groups.append(group)
         return groups
@@ -156,7 +169,7 @@ class _Layout:
         chunks = []
         for p, read, length, mask in self.chunks:
             numbers = None if read is None else torch.from_numpy(p.state.pages(segment)[read]).to(device)
-            chunks.append(ChunkGroup(p.first, p.first + p.row.count, numbers, length, mask))
+            chunks.append(ChunkGroup(p.first, p.first + p.count, numbers, length, mask))
         return AttentionPlan(segment, decodes, chunks)
 
     def _pages(self, segment: int, group: list[Placed], ordinals: Ints | None, count: int) -> torch.Tensor:
@@ -173,19 +186,19 @@ class _Layout:
     def _decode(self, group: list[Placed]) -> tuple[Ints | None, int, torch.Tensor | None, ContextIdentity | None]:
         """Page ordinals [B, P] (None: from the first on), keys a row, mask [B, 1, 1, keys] or None, identity."""
         size = self.batch.page_size
-        ends = np.array([p.row.end for p in group], dtype=np.int64)
+        ends = np.array([p.end for p in group], dtype=np.int64)
         ordinals: Ints | None = None
         identity = None
         if self.window is None:
             identity = ContextIdentity(
-                tuple((p.row.sequence.order, p.row.sequence.epoch) for p in group), tuple(p.row.end for p in group)
+                tuple((p.state.sequence.order, p.state.revision) for p in group), tuple(p.end for p in group)
             )
             length = int(ends.max())
             if int(ends.min()) == length:
                 return None, length, None, identity
             allowed = np.arange(length)[None] < ends[:, None]
         else:
-            rows = [self._window_ordinals(p.row.end - 1, p.row.end) for p in group]
+            rows = [self._window_ordinals(p.end - 1, p.end) for p in group]
             most = max(row.shape[0] for row in rows)
             far = np.iinfo(np.int32).max // size  # padding: a position after every token
             ordinals = np.stack([np.pad(row, (0, most - row.shape[0]), constant_values=far) for row in rows])
@@ -197,7 +210,7 @@ class _Layout:
 
     def _chunk(self, p: Placed) -> tuple[Ints | None, int, torch.Tensor | None]:
         """Page ordinals [P] or None, number of keys, mask bool [rows, keys] or None."""
-        size, start, end = self.batch.page_size, p.row.start, p.row.end
+        size, start, end = self.batch.page_size, p.start, p.end
         queries = np.arange(start, end)[:, None]
         if start == 0:
             if self.window is None or end <= self.window:

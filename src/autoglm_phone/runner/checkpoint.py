@@ -48,6 +48,11 @@ class Checkpoint:
     def __contains__(self, name: str) -> bool:
         return name in self._where
 
+    def where(self, name: str) -> tuple[Path, str]:
+        """The file that holds a tensor, and its name in there."""
+        shard, stored = self._where[name]
+        return self.folder / shard, stored
+
     def get(self, name: str, shape: tuple[int, ...] | None = None) -> Tensor:
         """A tensor on the CPU in its stored type.
 

@@ -92,6 +92,8 @@ class CrossMemoryBuilder:
                 for k, v in zip(self.weights.keys, self.weights.values, strict=True)
             ]
             self.cache.put(key, found, sum(k.nbytes + v.nbytes for k, v in found))
+        else:
+            self.towers.note_cached(item.kind)
         return found
 
     def _split(self, x: Tensor) -> Tensor:

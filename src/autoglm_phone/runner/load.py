@@ -55,11 +55,11 @@ def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
     checkpoint = Checkpoint(folder, rename=engine_name if spec.family == "glm4v" else None)
     if spec.family == "glm4v":
         check_complete(folder, checkpoint.names(), spec.config)  # the tower is read later, at its first picture
-    weights = load_decoder(checkpoint, spec, backend)
+    weights = load_decoder(checkpoint, spec, backend, offload=config.offload_segments)
     num_pages, max_model_len = _size_pages(config, spec, device, dtype)
     decoder = Decoder(spec, weights, backend, num_pages, config.page_size)
     kind = NativeTowers if spec.family == "native" else Glm4vTowers
-    towers: Towers = kind(spec, checkpoint, device, dtype, config.tower_cache_memory // 2)
+    towers: Towers = kind(spec, checkpoint, device, dtype, config.tower_cache_memory // 2, config.tower_memory)
     memories = None
     if weights.memory is not None:
         memories = CrossMemoryBuilder(
@@ -85,6 +85,7 @@ def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
         max_model_len=max_model_len,
         cache_namespace=hashlib.sha256(str(folder.resolve()).encode()).hexdigest(),
         seed=config.seed,
+        pending_memory=config.pending_memory,
         # A fixed number of threads is the user's word; without one, and on a CPU, we choose while running.
         threads=ThreadTuner(torch.get_num_threads() if config.threads is None and device.type == "cpu" else 1),
     )

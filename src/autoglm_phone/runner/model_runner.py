@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
-from autoglm_phone.engine.interface import Row, RowResult
-from autoglm_phone.engine.request import EngineRequest, MediaItem, TokenLogprob
+from autoglm_phone.engine.depth import DepthLayout
+from autoglm_phone.engine.interface import Row, RowResult, Steering
+from autoglm_phone.engine.request import EngineRequest, MediaItem
 from autoglm_phone.engine.sequence import Sequence as EngineSequence
 from autoglm_phone.errors import InvalidRequestError
+from autoglm_phone.graph.drafting import DraftController
+from autoglm_phone.graph.exits import ExitHistory
 from autoglm_phone.models.glm4v.positions import mrope_positions
-from autoglm_phone.runner.batch import Batch, Placed, place_rows, token_ids
+from autoglm_phone.runner.cascade import Cascade, LogitProbe
 from autoglm_phone.runner.cross_memory import CrossMemoryBuilder
 from autoglm_phone.runner.decoder import Decoder
-from autoglm_phone.runner.sampler import Sampler, token_logprobs
+from autoglm_phone.runner.drafting import sample_all
+from autoglm_phone.runner.pending import PendingStates
+from autoglm_phone.runner.sampler import Sampler
 from autoglm_phone.runner.sampling_state import SamplingState, uniform
 from autoglm_phone.runner.state import RequestState
 from autoglm_phone.runner.threads import ThreadTuner
 from autoglm_phone.runner.towers import Towers
 
-LOGIT_ROWS = 64  # prompt log-probabilities go through the head in pieces: 64 rows of 151,552 logits are 39 MB
-LogitProbe = Callable[[str, int, Tensor], None]
-
 
 class ModelRunner:
-    """See engine.interface.Runner.
-
-    probe: for tests; called with (request id, position of the first row, float32 logits [rows, V]) of every row
-        computed. Slow.
-    """
+    """See engine.interface.Runner. Depth is runner.cascade's part."""
 
     def __init__(
         self,
@@ -44,6 +42,7 @@ class ModelRunner:
         cache_namespace: str,
         seed: int,
         threads: ThreadTuner,
+        pending_memory: int = 64 << 20,
     ):
         spec = decoder.spec
         self.decoder = decoder
@@ -57,11 +56,27 @@ class ModelRunner:
         self.vocab_size = spec.vocab_size
         self.eos_token_ids = spec.eos_token_ids
         self.cache_namespace = cache_namespace
-        self.sampler = Sampler(spec.eos_token_ids)
-        self.probe: LogitProbe | None = None
+        self.cascade = Cascade(decoder, Sampler(spec.eos_token_ids), page_size, pending_memory)
+        self.drafting: DraftController | None = self.cascade.drafting
+        self.layout = DepthLayout(tuple(end for _, end in spec.segments), frozenset(decoder.weights.exits))
+        layers = spec.layers_per_page
+        self.page_bytes = 2 * layers * page_size * spec.kv_heads * spec.head_dim * decoder.backend.dtype.itemsize
         self._seed = seed
         self._threads = threads
         self._states: dict[str, RequestState] = {}
+
+    @property
+    def probe(self) -> LogitProbe | None:
+        """For tests: see runner.cascade.Cascade."""
+        return self.cascade.probe
+
+    @probe.setter
+    def probe(self, probe: LogitProbe | None) -> None:
+        self.cascade.probe = probe
+
+    @property
+    def probes(self) -> bool:
+        return self.cascade.depth_probe is not None
 
     def validate(self, request: EngineRequest) -> None:
         tokens = {"image": self.spec.image_token_id, "audio": self.spec.audio_token_id}
@@ -85,7 +100,9 @@ class ModelRunner:
     def prepare(self, sequence: EngineSequence) -> None:
         request = sequence.request
         default_seed = int(uniform(self._seed, sequence.order) * (1 << 53))
-        state = RequestState(sequence, SamplingState(sequence, default_seed))
+        sampling = SamplingState(sequence, default_seed)
+        exits = ExitHistory(self.layout.ends, self.spec.head_in_layers)
+        state = RequestState(sequence, sampling, PendingStates(self.num_segments), exits)
         if request.media:
             with self._threads.step("towers"):
                 self._see(state)
@@ -109,70 +126,28 @@ class ModelRunner:
         return self.towers.transcript(item)
 
     @torch.inference_mode()
-    def execute(self, rows: Sequence[Row]) -> list[RowResult]:
+    def execute(self, rows: Sequence[Row], steering: Steering) -> list[RowResult]:
         with self._threads.step(sum(row.count for row in rows)):
-            return self._execute(rows)
+            return self._execute(rows, steering)
 
-    def _execute(self, rows: Sequence[Row]) -> list[RowResult]:
-        placed = place_rows([(row, self._states[row.sequence.request_id]) for row in rows])
-        hidden = self._forward(placed)
-        if self.probe is not None:
-            for p in placed:
-                self.probe(p.row.sequence.request_id, p.row.start, self._logits(hidden, p.first, p.first + p.row.count))
-        results = {
-            p.row.sequence.request_id: RowResult(prompt_logprobs=self._prompt_logprobs(hidden, p)) for p in placed
-        }
-        sampling = [p for p in placed if p.row.samples and p.row.sequence.sampling.max_tokens > 0]
-        if sampling:
-            last = torch.tensor([p.first + p.row.count - 1 for p in sampling], device=hidden.device)
-            boundary = hidden if len(sampling) == hidden.shape[0] else hidden.index_select(0, last)
-            logits = self.decoder.logits(boundary)
-            for p, result in zip(
-                sampling, self.sampler.sample(logits, [p.state.sampling for p in sampling]), strict=True
-            ):
-                known = results[p.row.sequence.request_id]
-                results[p.row.sequence.request_id] = RowResult(
-                    result.token_ids, result.logprobs, known.prompt_logprobs, result.error
+    def _execute(self, rows: Sequence[Row], steering: Steering) -> list[RowResult]:
+        pairs = [(row, self._states[row.sequence.request_id]) for row in rows]
+        run = self.cascade.begin(pairs, list(self._states.values()))
+        start = time.perf_counter()
+        readings = run.finish(steering)
+        sampled = sample_all(self.cascade, readings) if readings else {}
+        tokens = sum(len(result.token_ids) for result in sampled.values())
+        run.note_drafting(tokens, time.perf_counter() - start)
+        out = []
+        for lane in run.lanes:
+            result = sampled.get(lane.sequence.request_id, RowResult())
+            out.append(
+                RowResult(
+                    result.token_ids,
+                    result.logprobs,
+                    tuple(lane.prompt_logprobs),
+                    result.error,
+                    lane.progress(self.layout.ends),
                 )
-        return [results[row.sequence.request_id] for row in rows]
-
-    def _forward(self, placed: Sequence[Placed]) -> Tensor:
-        """Boundary states after the last segment, [T, H]."""
-        decoder = self.decoder
-        device = decoder.backend.device
-        hidden = decoder.embed(torch.from_numpy(token_ids(placed)).to(device))
-        for p in placed:
-            _insert_states(hidden, p)
-        batch = Batch(placed, self.spec, decoder.backend, self.page_size)
-        for segment in range(decoder.num_segments):
-            hidden = decoder.run_segment(segment, hidden, batch.segment(segment))
-        return hidden
-
-    def _logits(self, hidden: Tensor, first: int, end: int) -> Tensor:
-        return torch.cat(
-            [self.decoder.logits(hidden[i : min(i + LOGIT_ROWS, end)]) for i in range(first, end, LOGIT_ROWS)]
-        )
-
-    def _prompt_logprobs(self, hidden: Tensor, p: Placed) -> tuple[TokenLogprob, ...]:
-        """Of the prompt tokens that follow the row's tokens."""
-        row = p.row
-        count = row.sequence.sampling.prompt_logprobs
-        if count is None or row.sequence.prompt_logprobs is None or row.start >= row.sequence.prompt_length - 1:
-            return ()
-        end = min(row.end, row.sequence.prompt_length - 1)
-        out: list[TokenLogprob] = []
-        for start in range(row.start, end, LOGIT_ROWS):
-            stop = min(start + LOGIT_ROWS, end)
-            logits = self.decoder.logits(hidden[p.first + start - row.start : p.first + stop - row.start])
-            raw = torch.log_softmax(logits, dim=-1)
-            out += token_logprobs(raw, row.sequence.tokens[start + 1 : stop + 1], count)
-        return tuple(out)
-
-
-def _insert_states(hidden: Tensor, p: Placed) -> None:
-    """Put tower states where the row's picture tokens are (GLM-4.1V)."""
-    for position, states in p.state.inline:
-        first, end = max(position, p.row.start), min(position + states.shape[0], p.row.end)
-        if first < end:
-            offset = p.first - p.row.start
-            hidden[first + offset : end + offset] = states[first - position : end - position]
+            )
+        return out

@@ -34,19 +34,20 @@ class Sampler:
 
     eos_token_ids: frozenset[int]
 
-    def sample(self, logits: Tensor, states: Sequence[SamplingState]) -> list[RowResult]:
+    def sample(self, logits: Tensor, states: Sequence[SamplingState], *, logprobs: bool = True) -> list[RowResult]:
         """One token a row.
 
         Args:
             logits: float32 [N, V]; overwritten.
             states: of the N rows' requests.
+            logprobs: False leaves out those that the requests want.
         """
         errors: dict[int, str] = {}
         for row, state in enumerate(states):
             state.sync()
             if state.sequence.matcher is not None:
                 _guard(row, errors, lambda row=row, state=state: _mask_grammar(logits[row], state))  # type: ignore[misc]
-        wanted = [row for row, state in enumerate(states) if state.params.logprobs is not None]
+        wanted = [row for row, state in enumerate(states) if logprobs and state.params.logprobs is not None]
         raw = torch.log_softmax(logits[wanted], dim=-1) if wanted else None
         self._bias(logits, states)
         _penalize(logits, states)
@@ -57,16 +58,16 @@ class Sampler:
             for row, token in zip(drawn, chosen, strict=True):
                 tokens[row] = token
         for row, state in enumerate(states):
-            forced = state.sequence.thought.next_token() if state.sequence.thought is not None else None
+            forced = state.thought.next_token() if state.thought is not None else None
             if forced is not None:
                 tokens[row] = forced
-        logprobs: dict[int, tuple[TokenLogprob, ...]] = {}
+        entries: dict[int, tuple[TokenLogprob, ...]] = {}
         for place, row in enumerate(wanted):
-            logprobs[row] = tuple(
+            entries[row] = tuple(
                 token_logprobs(raw[place : place + 1], [tokens[row]], states[row].params.logprobs or 0)  # type: ignore[index]
             )
         return [
-            RowResult(error=errors[row]) if row in errors else RowResult((token,), logprobs.get(row, ()))
+            RowResult(error=errors[row]) if row in errors else RowResult((token,), entries.get(row, ()))
             for row, token in enumerate(tokens)
         ]
 
@@ -76,7 +77,7 @@ class Sampler:
             if params.logit_bias:
                 ids = torch.tensor(list(params.logit_bias), device=logits.device)
                 logits[row, ids] += torch.tensor(list(params.logit_bias.values()), device=logits.device)
-            if state.sequence.num_output < params.min_tokens:
+            if state.num_output < params.min_tokens:
                 stops = set(params.stop_token_ids) | (set() if params.ignore_eos else self.eos_token_ids)
                 if stops:
                     logits[row, torch.tensor(sorted(stops), device=logits.device)] = LOWEST

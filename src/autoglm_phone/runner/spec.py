@@ -40,12 +40,20 @@ class DecoderSpec:
     cross_heads: int = 0
     max_media: int = 0
     exit_layers: tuple[int, ...] = ()
+    intermediate_size: int = 0
     merge_size: int = 2
     config: Any = None  # the family's own configuration object, for its towers
 
     @property
     def num_layers(self) -> int:
         return self.segments[-1][1]
+
+    @property
+    def head_in_layers(self) -> float:
+        """Layers that have as many weights as the output head: what reading logits costs where weights are the cost."""
+        width, inner = self.heads * self.head_dim, self.intermediate_size
+        layer = 2 * self.hidden_size * (width + self.kv_heads * self.head_dim) + 3 * self.hidden_size * inner
+        return self.vocab_size * self.hidden_size / layer
 
     @property
     def layers_per_page(self) -> int:
@@ -106,6 +114,7 @@ def _native(raw: dict[str, Any], folder: Path) -> DecoderSpec:
         cross_heads=config.cross_num_attention_heads,
         max_media=config.max_media,
         exit_layers=tuple(config.exit_layers),
+        intermediate_size=int(raw.get("intermediate_size", 0)),
         config=config,
     )
 
@@ -130,6 +139,7 @@ def _glm4v(folder: Path) -> DecoderSpec:
         eos_token_ids=frozenset(shape.eos_token_ids),
         image_token_id=shape.image_token_id,
         merge_size=shape.vision.merge_size,
+        intermediate_size=text.intermediate_size,
         config=shape,
     )
 

@@ -9,8 +9,10 @@ import numpy.typing as npt
 from torch import Tensor
 
 from autoglm_phone.engine.sequence import Sequence
+from autoglm_phone.graph.exits import ExitHistory
 from autoglm_phone.models.glm4v.positions import MRopePlan
 from autoglm_phone.runner.cross_memory import CrossMemory
+from autoglm_phone.runner.pending import PendingStates
 from autoglm_phone.runner.sampling_state import SamplingState
 
 Ints = npt.NDArray[np.int64]
@@ -18,17 +20,47 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass
 class RequestState:
-    """sampling: penalties and randomness. positions: M-RoPE plan, None for 1-D positions. memory: what cross-attention
-    sees (native). inline: tower states of the picture tokens [first, first + len) (GLM-4.1V)."""
+    """sampling: penalties and randomness. pending: states of tokens that left early. exits: where asking pays.
+    positions: M-RoPE plan, None for 1-D positions. memory: what cross-attention sees (native). inline: tower states of
+    the picture tokens [first, first + len) (GLM-4.1V). drafts: tokens behind the sequence's own that are being tried
+    out.
+    """
 
     sequence: Sequence
     sampling: SamplingState
+    pending: PendingStates
+    exits: ExitHistory
     positions: MRopePlan | None = None
     memory: CrossMemory | None = None
     inline: list[tuple[int, Tensor]] = field(default_factory=list)
+    drafts: list[int] = field(default_factory=list)
     _tables: list[Ints] = field(default_factory=list)
     _lengths: list[int] = field(default_factory=list)  # entries of each table that are valid
     _epoch: int = -1
+    _retractions: int = 0
+
+    @property
+    def revision(self) -> int:
+        """Changes whenever keys and values that were written for it may not be its own any more."""
+        return self.sequence.epoch + (self._retractions << 40)
+
+    def begin_step(self) -> None:
+        """Nothing is being tried out."""
+        if self.drafts:  # of a step that failed
+            self.drafts.clear()
+            self.retract()
+        self.sampling.restore()
+
+    def retract(self) -> None:
+        """Drafts were processed, and some are wrong."""
+        self._retractions += 1
+
+    def tokens(self, start: int, end: int) -> list[int]:
+        """Token ids of [start, end), drafts included."""
+        known = self.sequence.tokens
+        if end <= len(known):
+            return known[start:end]
+        return [*known[start:], *self.drafts[max(0, start - len(known)) : end - len(known)]]
 
     def pages(self, segment: int) -> Ints:
         """The sequence's page table as an array; only new pages are converted."""

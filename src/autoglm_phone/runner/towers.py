@@ -1,22 +1,36 @@
-"""Vision and audio towers: loaded when a request first needs them, their outputs cached by content hash."""
+"""Vision and audio towers: loaded when a request first needs them, their outputs cached by content hash.
+
+Every call says what happened in a `TowerEvent`; whoever wants to know (a request's trace, metrics) listens for the time
+of a block with `listening`.
+"""
 
 from __future__ import annotations
 
-import logging
 import time
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from autoglm_phone.engine.request import MediaItem
-from autoglm_phone.errors import CheckpointError, EngineError, InvalidRequestError
+from autoglm_phone.errors import EngineError, InvalidRequestError
 from autoglm_phone.runner.checkpoint import Checkpoint
 from autoglm_phone.runner.lru import ByteLRU
+from autoglm_phone.runner.shards import ShardReader
 from autoglm_phone.runner.spec import DecoderSpec
+from autoglm_phone.runner.tower_store import TowerStore
 
-logger = logging.getLogger(__name__)
+
+class TowerEvent(NamedTuple):
+    """An entry of Trace.towers. ms: loading and running. cold: the weights had to be loaded."""
+
+    name: str
+    how: Literal["ran", "cached"]
+    ms: float
+    cold: bool
 
 
 class Towers(ABC):
@@ -24,25 +38,64 @@ class Towers(ABC):
 
     Args:
         limit_bytes: how much output to keep.
+        memory: bytes of weights to keep; None keeps every tower that was loaded.
     """
 
     kinds: frozenset[str]
+    prefixes: dict[str, str]  # of each kind's tensors
 
     def __init__(
-        self, spec: DecoderSpec, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype, limit_bytes: int
+        self,
+        spec: DecoderSpec,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        dtype: torch.dtype,
+        limit_bytes: int,
+        memory: int | None = None,
     ):
         self.spec = spec
-        self.checkpoint = checkpoint
         self.device = device
         self.dtype = dtype
         self.cache: ByteLRU[str, Tensor] = ByteLRU(limit_bytes)
         self.runs: dict[str, int] = {"image": 0, "audio": 0}
-        self._loaded: dict[str, nn.Module] = {}
+        self._shards = ShardReader(checkpoint)
+        self.store = TowerStore(
+            self._skeleton,
+            self._read,
+            lambda kind: self._shards.nbytes(self.prefixes[kind], dtype),
+            device,
+            dtype,
+            memory,
+        )
+        self._listeners: list[Callable[[TowerEvent], None]] = []
 
     @property
     def loaded(self) -> frozenset[str]:
         """Kinds whose tower is in memory."""
-        return frozenset(self._loaded)
+        return self.store.loaded
+
+    @property
+    def loaded_bytes(self) -> int:
+        return self.store.loaded_bytes
+
+    def load_all(self) -> None:
+        """Load every tower that the memory budget holds (what a static graph does at its start)."""
+        for kind in sorted(self.kinds):
+            with self.store.use(kind):
+                pass
+
+    @contextmanager
+    def listening(self, callback: Callable[[TowerEvent], None]) -> Iterator[None]:
+        """Call back for each tower that runs, or is found to have run, inside the block."""
+        self._listeners.append(callback)
+        try:
+            yield
+        finally:
+            self._listeners.remove(callback)
+
+    def note_cached(self, kind: str) -> None:
+        """What the tower would have given was found in a cache (this class's own, or one further down)."""
+        self._tell(TowerEvent(kind, "cached", 0.0, False))
 
     def validate(self, item: MediaItem) -> None:
         """Raises InvalidRequestError if the model has no tower of this kind."""
@@ -52,37 +105,37 @@ class Towers(ABC):
             )
 
     def encode(self, item: MediaItem) -> Tensor:
-        """States of one medium, from the cache or the tower."""
+        """States of one medium, from the cache or the tower.
+
+        Raises:
+            EngineError: the tower's weights can't be read now.
+        """
         self.validate(item)
         states = self.cache.get(item.content_hash)
-        if states is None:
-            states = self._encode(self._tower(item.kind), item).to(self.dtype)
-            self.runs[item.kind] += 1
-            self.cache.put(item.content_hash, states, states.nbytes)
+        if states is not None:
+            self.note_cached(item.kind)
+            return states
+        start = time.perf_counter()
+        with self.store.use(item.kind) as (tower, cold):
+            states = self._encode(tower, item).to(self.dtype)
+        self.runs[item.kind] += 1
+        self.cache.put(item.content_hash, states, states.nbytes)
+        self._tell(TowerEvent(item.kind, "ran", 1000 * (time.perf_counter() - start), cold))
         return states
 
     def transcript(self, item: MediaItem) -> str:
         """The audio tower's own reading of a clip."""
         raise InvalidRequestError("this model has no audio tower")
 
-    def _tower(self, kind: str) -> Any:
-        tower = self._loaded.get(kind)
-        if tower is None:
-            start = time.perf_counter()
-            tower = self._build(kind).to(device=self.device, dtype=self.dtype).eval().requires_grad_(False)
-            self._loaded[kind] = tower
-            logger.info("loaded the %s tower in %.0f ms", kind, 1000 * (time.perf_counter() - start))
-        return tower
+    def _tell(self, event: TowerEvent) -> None:
+        for callback in self._listeners:
+            callback(event)
 
-    def _load(self, tower: nn.Module, tensors: dict[str, Tensor], kind: str) -> nn.Module:
-        try:
-            tower.load_state_dict(tensors, assign=True)
-        except RuntimeError as error:
-            raise CheckpointError(f"the {kind} tower's tensors do not fit config.json: {error}") from error
-        return tower
+    def _read(self, kind: str) -> dict[str, Tensor]:
+        return self._shards.under(self.prefixes[kind])
 
     @abstractmethod
-    def _build(self, kind: str) -> nn.Module: ...
+    def _skeleton(self, kind: str) -> nn.Module: ...
 
     @abstractmethod
     def _encode(self, tower: Any, item: MediaItem) -> Tensor: ...
@@ -92,19 +145,16 @@ class NativeTowers(Towers):
     """Light ViT on {"pixels": uint8 [H, W, 3]} and Whisper-Lite on {"mel": float32 [bins, T]}."""
 
     kinds = frozenset({"image", "audio"})
+    prefixes = {"image": "model.vision.", "audio": "model.audio."}  # noqa: RUF012  (never changed)
 
-    def _build(self, kind: str) -> nn.Module:
+    def _skeleton(self, kind: str) -> nn.Module:
         from autoglm_phone.models.native.audio import AudioTower
         from autoglm_phone.models.native.vision import VisionTower
 
         config, hidden = self.spec.config, self.spec.hidden_size
-        with torch.device("meta"):
-            tower: nn.Module
-            if kind == "image":
-                tower = VisionTower(config.vision_config, hidden)
-            else:
-                tower = AudioTower(config.audio_config, hidden)
-        return self._load(tower, self.checkpoint.under("model.vision." if kind == "image" else "model.audio."), kind)
+        if kind == "image":
+            return VisionTower(config.vision_config, hidden)
+        return AudioTower(config.audio_config, hidden)
 
     def _encode(self, tower: Any, item: MediaItem) -> Tensor:
         if item.kind == "image":
@@ -118,10 +168,10 @@ class NativeTowers(Towers):
     def transcript(self, item: MediaItem) -> str:
         if item.kind != "audio":
             raise InvalidRequestError(f"only sound can be transcribed, not {item.kind}")
-        tower = self._tower("audio")
-        with torch.inference_mode():
-            _, _, logits = tower(self._mel(item), None)
-        return tower.transcript(logits[0].float())
+        with self.store.use("audio") as (tower, _), torch.inference_mode():
+            module: Any = tower
+            _, _, logits = module(self._mel(item), None)
+            return module.transcript(logits[0].float())
 
     def _mel(self, item: MediaItem) -> Tensor:
         return torch.tensor(item.data["mel"], device=self.device, dtype=self.dtype)[None]
@@ -131,14 +181,17 @@ class Glm4vTowers(Towers):
     """The vision tower of GLM-4.1V."""
 
     kinds = frozenset({"image"})
+    prefixes = {"image": "model.visual."}  # noqa: RUF012  (never changed)
 
-    def _build(self, kind: str) -> nn.Module:
+    def _skeleton(self, kind: str) -> nn.Module:
         from autoglm_phone.models.glm4v.vision import VisionTower
+
+        return VisionTower(self.spec.config.vision)
+
+    def _read(self, kind: str) -> dict[str, Tensor]:
         from autoglm_phone.models.glm4v.weights import tower_state
 
-        with torch.device("meta"):
-            tower = VisionTower(self.spec.config.vision)
-        return self._load(tower, tower_state(self.checkpoint.under("model.visual.")), kind)
+        return tower_state(super()._read(kind))
 
     def _encode(self, tower: Any, item: MediaItem) -> Tensor:
         states = tower.encode(item.data)

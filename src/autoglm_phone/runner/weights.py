@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,11 @@ from torch import Tensor
 
 from autoglm_phone.backends.base import Backend, CrossWeights, LayerWeights
 from autoglm_phone.runner.checkpoint import Checkpoint
+from autoglm_phone.runner.offload import SegmentStore
+from autoglm_phone.runner.shards import ShardReader
 from autoglm_phone.runner.spec import DecoderSpec
+
+Source = Checkpoint | ShardReader
 
 
 @dataclass(frozen=True)
@@ -33,18 +38,30 @@ class CrossMemoryWeights:
 
 @dataclass(frozen=True)
 class DecoderWeights:
-    """segments: layers of each segment. exits: by depth; empty where the checkpoint has none."""
+    """segments: layers of each segment (a list, or a SegmentStore where they come and go). exits: by depth; empty where
+    the checkpoint has none."""
 
     embedding: Any
-    segments: list[list[LayerWeights]]
+    segments: Sequence[list[LayerWeights]]
     norm: Any
     head: Any
     exits: dict[int, ExitWeights]
     memory: CrossMemoryWeights | None
 
 
-def load_decoder(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend) -> DecoderWeights:
+def load_decoder(
+    checkpoint: Checkpoint,
+    spec: DecoderSpec,
+    backend: Backend,
+    *,
+    offload: bool = False,
+    segment_memory: int | None = None,
+) -> DecoderWeights:
     """Pack all decoder weights.
+
+    Args:
+        offload: segments are packed when they are needed, and dropped again under `segment_memory` bytes (None: the
+            least that runs).
 
     Raises:
         CheckpointError: a tensor is missing or has another shape than the configuration says.
@@ -66,9 +83,17 @@ def load_decoder(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend) ->
     if exits:
         # Exits share the head, so the final norm must not be folded into it.
         norm, packed_head = backend.pack_norm(checkpoint.get("model.norm.weight")), backend.pack_linear(head, None)
+    source: Source = ShardReader(checkpoint) if offload else checkpoint
+
+    def pack(index: int) -> list[LayerWeights]:
+        return [_layer(source, spec, backend, i) for i in range(*spec.segments[index])]
+
+    count = len(spec.segments)
+    segments: Sequence[list[LayerWeights]]
+    segments = SegmentStore(pack, count, backend.device, segment_memory) if offload else [pack(i) for i in range(count)]
     return DecoderWeights(
         embedding=backend.pack_embedding(embedding),
-        segments=[[_layer(checkpoint, spec, backend, i) for i in range(*segment)] for segment in spec.segments],
+        segments=segments,
         norm=norm,
         head=packed_head,
         exits=exits,
@@ -76,7 +101,7 @@ def load_decoder(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend) ->
     )
 
 
-def _layer(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend, index: int) -> LayerWeights:
+def _layer(checkpoint: Source, spec: DecoderSpec, backend: Backend, index: int) -> LayerWeights:
     name = f"model.layers.{index}."
     hidden, q, kv = spec.hidden_size, spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
 
@@ -107,14 +132,14 @@ def _layer(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend, index: i
     )
 
 
-def _gate_up(checkpoint: Checkpoint, name: str) -> Tensor:
+def _gate_up(checkpoint: Source, name: str) -> Tensor:
     """Some GLM-4.1V checkpoints keep gate and up apart (GPTQModel splits them)."""
     if name + "gate_up_proj.weight" in checkpoint or name + "gate_proj.weight" not in checkpoint:
         return checkpoint.get(name + "gate_up_proj.weight")
     return torch.cat([checkpoint.get(name + "gate_proj.weight"), checkpoint.get(name + "up_proj.weight")])
 
 
-def _cross(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend, index: int) -> CrossWeights:
+def _cross(checkpoint: Source, spec: DecoderSpec, backend: Backend, index: int) -> CrossWeights:
     name, hidden = f"model.layers.{index}.cross_attn.", spec.hidden_size
     norm, q = backend.pack_norm_linear(
         checkpoint.get(name + "norm.weight", (hidden,)), checkpoint.get(name + "q_proj.weight", (hidden, hidden)), None

@@ -1,0 +1,67 @@
+"""Where plans come from: the planner if there is one, else the client's fields and the server's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+from autoglm_phone.config import EngineConfig
+from autoglm_phone.engine.request import EngineRequest
+from autoglm_phone.graph.plan import ExitKind, ExitPolicy, GraphRequest, Plan
+
+
+class PlannerLike(Protocol):
+    """What the engine asks of graph.planner.Planner."""
+
+    def plan(self, facts: Any) -> Plan:
+        """Before prefill. facts: what `facts_of` makes of the request."""
+
+    def refine(self, plan: Plan, scores: tuple[float, ...]) -> Plan:
+        """After the prompt has been through the first segment. scores: the probe's."""
+
+
+class Planning:
+    """Args:
+    config: dynamic_graph False makes every plan `full`. planner: None leaves it to configuration and client.
+    facts_of: what the planner is told of a request; None: graph.planner's facts.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        planner: PlannerLike | None,
+        facts_of: Callable[[EngineRequest], Any] | None = None,
+    ):
+        self.config = config
+        self.planner = planner
+        self.facts_of = facts_of or _facts_of
+
+    def plan(self, request: EngineRequest) -> Plan:
+        if not self.config.dynamic_graph:
+            return Plan(reasons=("the dynamic graph is off",))
+        if self.planner is not None:
+            return self.planner.plan(self.facts_of(request))
+        graph = request.graph or GraphRequest()
+        kind = self._policy(graph)
+        if kind == "auto":
+            kind = "full" if graph.max_depth is None else "fixed"
+        return Plan(exit=ExitPolicy(kind, graph.max_depth, draft_length=graph.draft_length or 0))
+
+    def may_refine(self, request: EngineRequest) -> bool:
+        """Whether the probe may still change the plan of this request: only where the client left it open."""
+        if self.planner is None or not self.config.dynamic_graph:
+            return False
+        return self._policy(request.graph or GraphRequest()) == "auto"
+
+    def _policy(self, graph: GraphRequest) -> ExitKind | Literal["auto"]:
+        """What the client says, else the server."""
+        return graph.policy or self.config.exit_policy
+
+    def refine(self, plan: Plan, scores: tuple[float, ...]) -> Plan:
+        return plan if self.planner is None else self.planner.refine(plan, scores)
+
+
+def _facts_of(request: EngineRequest) -> Any:
+    from autoglm_phone.graph.planner import facts_of  # only where there is a planner
+
+    return facts_of(request)

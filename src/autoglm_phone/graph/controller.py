@@ -1,0 +1,257 @@
+"""When leaving early and grouping by depth pay: costs of each piece by rows, and what they say of a batch. No tensors.
+
+A pass over n rows costs about a + b n milliseconds. Reading the weights is a, and it is what skipping a segment saves:
+with many rows in a batch one of them nearly always needs the segment, the rows that wait are computed later anyway, and
+reading out logits at every exit costs more than is gained. So each mechanism is judged by its expected cost a token
+against the static pass over the same rows, and by what was really measured (`Guard`), and is off where it loses.
+
+`graph.costs` goes on measuring while the server runs, and `graph.drafting` chooses draft lengths from that; a table
+measured at start is what both know before the first request (`seed`), and `table_of` is today's state of it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from autoglm_phone.errors import ConfigError
+from autoglm_phone.graph.costs import SegmentCosts
+
+BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+MARGIN = 1.03  # a mechanism must be expected to win by this much: what it may lose if the estimate is off
+
+
+@dataclass(frozen=True)
+class CostTable:
+    """Milliseconds. segments[s][i]: segment s over buckets[i] rows; head[i]: an exit's or the last head and the choice
+    of tokens from it; boundary[i]: regrouping rows at a boundary."""
+
+    buckets: tuple[int, ...]
+    segments: tuple[tuple[float, ...], ...]
+    head: tuple[float, ...]
+    boundary: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        rows = (*self.segments, self.head, self.boundary)
+        if not self.segments or any(len(row) != len(self.buckets) for row in rows):
+            raise ConfigError(f"a cost table needs {len(self.buckets)} times for each segment, the head and boundaries")
+        if list(self.buckets) != sorted(set(self.buckets)) or self.buckets[0] < 1 or min(map(min, rows)) < 0:
+            raise ConfigError("a cost table needs rising bucket sizes and times of at least 0")
+
+    @property
+    def num_segments(self) -> int:
+        return len(self.segments)
+
+    def segment(self, index: int, rows: float) -> float:
+        """Expected cost of a pass over `rows` rows (0: it does not run)."""
+        return self._at(self.segments[index], rows)
+
+    def reading(self, rows: float) -> float:
+        """Cost of logits for `rows` rows."""
+        return self._at(self.head, rows)
+
+    def regroup(self, rows: float) -> float:
+        return self._at(self.boundary, rows)
+
+    def static(self, rows: float) -> float:
+        """A step that runs every segment over all rows."""
+        return sum(self.segment(s, rows) for s in range(self.num_segments)) + self.reading(rows)
+
+    def _at(self, times: Sequence[float], rows: float) -> float:
+        """Linear between buckets; beyond the last by its slope. Below the smallest bucket a pass costs the same."""
+        if rows <= 0:
+            return 0.0
+        sizes = self.buckets
+        if rows <= sizes[0] or len(sizes) == 1:
+            return times[0]
+        upper = min(bisect.bisect_left(sizes, rows), len(sizes) - 1)
+        lower = upper - 1
+        share = (rows - sizes[lower]) / (sizes[upper] - sizes[lower])
+        return max(0.0, times[lower] + share * (times[upper] - times[lower]))
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("buckets", "segments", "head", "boundary")}
+
+
+def read_cost_table(raw: Mapping[str, Any]) -> CostTable:
+    """From what `as_dict` gave, read back from JSON. Raises ConfigError if it is not that."""
+    try:
+        return CostTable(
+            tuple(int(n) for n in raw["buckets"]),
+            tuple(tuple(float(t) for t in row) for row in raw["segments"]),
+            tuple(float(t) for t in raw["head"]),
+            tuple(float(t) for t in raw["boundary"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"not a cost table: {error}") from error
+
+
+def measure_costs(
+    run: Callable[[str, int, int], None],
+    num_segments: int,
+    buckets: Sequence[int] = BUCKETS,
+    *,
+    repeats: int = 5,
+    clock: Callable[[], float] = time.perf_counter,
+) -> CostTable:
+    """Measure every piece at every bucket.
+
+    Args:
+        run: does one piece and returns when it is done: ("segment", index, rows), ("head", 0, rows) or
+            ("boundary", 0, rows).
+        repeats: timed runs after one that warms up; their median counts.
+    """
+
+    def cost(piece: str, index: int, rows: int) -> float:
+        run(piece, index, rows)
+        times = []
+        for _ in range(repeats):
+            start = clock()
+            run(piece, index, rows)
+            times.append(1000 * (clock() - start))
+        return statistics.median(times)
+
+    return CostTable(
+        tuple(buckets),
+        tuple(tuple(cost("segment", s, n) for n in buckets) for s in range(num_segments)),
+        tuple(cost("head", 0, n) for n in buckets),
+        tuple(cost("boundary", 0, n) for n in buckets),
+    )
+
+
+def seed(costs: SegmentCosts, table: CostTable) -> None:
+    """Tell the running averages what was measured at start."""
+    for place, rows in enumerate(table.buckets):
+        for index, times in enumerate(table.segments):
+            costs.note(index, rows, times[place] / 1000)
+        costs.note(SegmentCosts.HEAD, rows, table.head[place] / 1000)
+
+
+def table_of(costs: SegmentCosts, num_segments: int, buckets: Sequence[int] = BUCKETS) -> CostTable | None:
+    """The running averages as a table; None while a piece was never measured. Regrouping is in the segments' times."""
+
+    def times(part: int) -> tuple[float, ...] | None:
+        known = [costs.of(part, rows) for rows in buckets]
+        return None if any(t is None for t in known) else tuple(1000 * t for t in known if t is not None)
+
+    segments = [times(index) for index in range(num_segments)]
+    head = times(SegmentCosts.HEAD)
+    if head is None or any(row is None for row in segments):
+        return None
+    return CostTable(tuple(buckets), tuple(row for row in segments if row is not None), head, (0.0,) * len(buckets))
+
+
+def exits_cost(costs: CostTable, rows: int, go_on: Sequence[float]) -> float:
+    """Expected milliseconds of a step in which tokens may leave early.
+
+    Args:
+        go_on: per boundary between segments, the share of tokens that need the segment behind it (falling). Tokens that
+            left wait, and ride along when a later one of their sequence goes on: nearly all are computed in the end, so
+            the rows of the deeper segment stay `rows` on average, but it runs less often.
+    """
+    total, asked, runs = costs.segment(0, rows), float(rows), 1.0
+    for segment, share in enumerate(go_on, 1):
+        # Is it sure? Those who ask are those who came so far, in the steps in which anybody did.
+        total += runs * (costs.reading(asked / runs) + costs.regroup(asked / runs))
+        runs = 1 - (1 - share) ** rows
+        if runs <= 0:
+            return total
+        total += runs * costs.segment(segment, rows / runs)
+        asked = rows * share
+    return total + runs * costs.reading(asked / runs)
+
+
+def exits_pay(costs: CostTable, rows: int, go_on: Sequence[float], margin: float = MARGIN) -> bool:
+    """Should tokens of a batch of this size be let out early?"""
+    return exits_cost(costs, rows, go_on) * margin < costs.static(rows)
+
+
+def grouping_pays(costs: CostTable, slots: int, mix: Mapping[int, float], margin: float = MARGIN) -> bool:
+    """Should requests of like depth be admitted together, when more wait than there are slots?
+
+    Args:
+        mix: segments a request needs → share of the requests.
+    """
+    needs = [sum(share for depth, share in mix.items() if depth > s) for s in range(costs.num_segments)]
+    mixed = sum(costs.segment(s, slots * share) for s, share in enumerate(needs))
+    alike = sum(share * costs.segment(s, slots) for s, share in enumerate(needs))
+    return alike * margin < mixed
+
+
+@dataclass
+class Guard:
+    """The last word: switches a mechanism off in buckets where steps took longer than static ones would have.
+
+    Pure state: `allowed` asks, `observe` tells. After `patience` losing steps in a row of averages it rests for `rest`
+    steps, then tries again, each time it loses again twice as long.
+    """
+
+    tolerance: float = 1.0  # of the static time
+    patience: int = 16
+    rest: int = 256
+    longest: int = 8192
+    weight: float = 0.1  # of the newest step in the average
+    _buckets: dict[int, _State] = field(default_factory=dict)
+
+    def allowed(self, rows: int) -> bool:
+        """May the next step of this size be dynamic? Counts down the rest."""
+        state = self._state(rows)
+        if state.resting > 0:
+            state.resting -= 1
+            return False
+        return True
+
+    def observe(self, rows: int, took: float, tokens: int, static: float) -> None:
+        """A dynamic step over `rows` sequences took so many ms and gave so many tokens; a static one would have taken
+        `static` ms and given `rows` tokens."""
+        state = self._state(rows)
+        ratio = (took / max(1, tokens)) / max(1e-9, static / rows)
+        state.ratio = ratio if state.ratio is None else state.ratio + self.weight * (ratio - state.ratio)
+        if state.ratio <= self.tolerance:
+            state.losing = 0
+            state.next_rest = max(self.rest, state.next_rest // 2) if ratio <= self.tolerance else state.next_rest
+            return
+        state.losing += 1
+        if state.losing >= self.patience:
+            state.next_rest = state.next_rest or self.rest
+            state.resting, state.next_rest = state.next_rest, min(2 * state.next_rest, self.longest)
+            state.losing, state.ratio = 0, None
+
+    def _state(self, rows: int) -> _State:
+        return self._buckets.setdefault(max(1, rows).bit_length(), _State())
+
+
+@dataclass
+class _State:
+    ratio: float | None = None
+    losing: int = 0
+    resting: int = 0
+    next_rest: int = 0
+
+
+class Shares:
+    """Running estimate of a share (acceptance of drafts, tokens that go on at a boundary), slow enough to be steady.
+
+    Args:
+        first: assumed before anything was seen. weight: observations that the assumption is worth.
+        memory: observations after which old ones have faded.
+    """
+
+    def __init__(self, first: float, weight: float = 20, memory: float = 500):
+        self._yes, self._all, self._memory = first * weight, weight, memory
+
+    @property
+    def value(self) -> float:
+        return self._yes / self._all
+
+    def observe(self, yes: int, of: int) -> None:
+        """`yes` of `of` did."""
+        if of < 1:
+            return
+        keep = max(0.0, 1 - of / self._memory)
+        self._yes = self._yes * keep + yes
+        self._all = self._all * keep + of

@@ -1,0 +1,52 @@
+"""Whether asking an exit is worth its price. No tensors.
+
+To ask an exit means to compute its logits, which costs as much as a few layers. A request whose tokens hardly ever
+leave at an exit should not pay for it at every token; one whose tokens do should. Each request learns that from its own
+tokens alone, so what it gets never depends on the requests beside it. A token that is not asked goes deeper: the risk
+that a threshold was calibrated for can only fall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+FIRST_SHARE, FIRST_WEIGHT = 0.7, 4.0  # of tokens that leave, until a request has shown its own; worth so many tokens
+FADE = 0.95  # of older tokens
+FIRST_SKIP, LAST_SKIP = 4, 64  # tokens between two trials of an exit that does not pay
+
+
+class ExitHistory:
+    """One request's experience with its exits. Boundaries count segments, from 1.
+
+    Args:
+        ends: layers after each segment.
+        head: what reading logits costs, in layers.
+    """
+
+    def __init__(self, ends: Sequence[int], head: float):
+        # Leaving saves the layers that follow and the logits at the end.
+        self._worth = [head / (ends[-1] - end + head) if head > 0 else 0.0 for end in ends]
+        self._asked = [FIRST_WEIGHT] * len(ends)
+        self._left = [FIRST_WEIGHT * FIRST_SHARE] * len(ends)
+        self._skip = [FIRST_SKIP] * len(ends)
+        self._wait = [0] * len(ends)
+
+    def ask(self, boundary: int) -> bool:
+        """Should the newest token be read here? Call it once a token and boundary."""
+        place = boundary - 1
+        if self._left[place] >= self._worth[place] * self._asked[place]:
+            return True
+        if self._wait[place] > 0:
+            self._wait[place] -= 1
+            return False
+        self._wait[place] = self._skip[place]
+        self._skip[place] = min(2 * self._skip[place], LAST_SKIP)
+        return True
+
+    def note(self, boundary: int, left: bool) -> None:
+        """A token was read here, and left or went on."""
+        place = boundary - 1
+        self._asked[place] = FADE * self._asked[place] + 1
+        self._left[place] = FADE * self._left[place] + left
+        if left:
+            self._skip[place] = FIRST_SKIP

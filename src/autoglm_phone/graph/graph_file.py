@@ -1,0 +1,150 @@
+"""`graph.json` beside a model's weights: what calibration found for exactly these weights. No tensors.
+
+A file that was made for other weights, or by another version of this code, is not used: thresholds certify nothing
+there. The probe's weights lie next to it in `graph/probe.safetensors`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from autoglm_phone.errors import ConfigError
+from autoglm_phone.graph.length import LengthModel, read_length_model
+
+logger = logging.getLogger(__name__)
+
+NAME, PROBE = "graph.json", "graph/probe.safetensors"
+VERSION = 1
+SAMPLED = 1 << 16  # bytes of each end of a file that the digest reads
+
+
+def weights_digest(folder: Path) -> str:
+    """Tells one set of weights from another: SHA-256 over config.json and name, size and both ends of each shard."""
+    digest = hashlib.sha256()
+    for path in [folder / "config.json", *sorted(folder.glob("*.safetensors"))]:
+        if not path.is_file():
+            continue
+        size = path.stat().st_size
+        digest.update(f"{path.name}:{size}:".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(SAMPLED))
+            file.seek(max(0, size - SAMPLED))
+            digest.update(file.read())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """thresholds: risk → {exit depth: least confidence}. bars: risk → probability that a planned depth must have.
+
+    depths: layers at each exit and at the end. measure: what `risk` counts for thresholds (graph.calibrate.Measure);
+    bars count lost score. delta: chance that a stated risk does not hold. thought: tokens within which nearly all
+    useful thoughts end; thought_factor: the same as a multiple of the output that the probe expects. data: what it was
+    measured on. report: what was found, for people.
+    """
+
+    model: str
+    depths: tuple[int, ...]
+    thresholds: Mapping[float, Mapping[int, float]] = field(default_factory=dict)
+    bars: Mapping[float, float] = field(default_factory=dict)
+    measure: str = "token"
+    delta: float = 0.05
+    thought: int | None = None
+    thought_factor: float | None = None
+    length: LengthModel | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+    def thresholds_for(self, risk: float) -> tuple[float, dict[int, float]] | None:
+        """(certified risk, thresholds) of the largest certified risk that is at most `risk`."""
+        known = [r for r in self.thresholds if r <= risk and self.thresholds[r]]
+        return (max(known), dict(self.thresholds[max(known)])) if known else None
+
+    def bar_for(self, risk: float) -> float | None:
+        known = [r for r in self.bars if r <= risk]
+        return self.bars[max(known)] if known else None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "version": VERSION,
+            "model": self.model,
+            "depths": list(self.depths),
+            "measure": self.measure,
+            "delta": self.delta,
+            "thresholds": {str(r): {str(d): c for d, c in t.items()} for r, t in sorted(self.thresholds.items())},
+            "bars": {str(r): bar for r, bar in sorted(self.bars.items())},
+            "thought": self.thought,
+            "thought_factor": self.thought_factor,
+            "length": None if self.length is None else self.length.as_dict(),
+            "data": dict(self.data),
+            "report": dict(self.report),
+        }
+
+    def save(self, folder: Path) -> Path:
+        """Write graph.json; readers see the old file or the new one, never a half of it."""
+        path = folder / NAME
+        part = folder / (NAME + ".part")
+        part.write_text(json.dumps(self.as_dict(), indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+        return path
+
+
+def read_graph_file(path: Path) -> GraphFile:
+    """Raises ConfigError for a file that is missing, broken or of another version."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        if raw["version"] != VERSION:
+            raise ConfigError(f"{path.name} has version {raw['version']!r}, not {VERSION}: calibrate again")
+        return GraphFile(
+            model=str(raw["model"]),
+            depths=tuple(int(d) for d in raw["depths"]),
+            thresholds={
+                _share(r): {int(d): _share(c) for d, c in t.items()} for r, t in raw.get("thresholds", {}).items()
+            },
+            bars={_share(r): _share(bar) for r, bar in raw.get("bars", {}).items()},
+            measure=str(raw.get("measure", "token")),
+            delta=_share(raw.get("delta", 0.05)),
+            thought=None if raw.get("thought") is None else int(raw["thought"]),
+            thought_factor=None if raw.get("thought_factor") is None else float(raw["thought_factor"]),
+            length=None if raw.get("length") is None else read_length_model(raw["length"]),
+            data=raw.get("data", {}),
+            report=raw.get("report", {}),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} can't be read as a graph calibration: {error}") from error
+
+
+def load_graph_file(folder: Path) -> GraphFile | None:
+    """The calibration of a model folder if it has one that fits its weights; a log line says why one is not used."""
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        found = read_graph_file(path)
+    except ConfigError as error:
+        logger.warning("[DYNAMIC GRAPH] calibration not used: %s", error.message)
+        return None
+    digest = weights_digest(folder)
+    if found.model != digest:
+        logger.warning(
+            "[DYNAMIC GRAPH] %s was made for other weights (%s, these are %s) and is not used; "
+            "run `autoglm-phone exits calibrate` again",
+            path.name,
+            found.model,
+            digest,
+        )
+        return None
+    return found
+
+
+def _share(value: Any) -> float:
+    number = float(value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{value!r} is no probability")
+    return number

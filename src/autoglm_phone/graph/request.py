@@ -1,0 +1,51 @@
+"""What a client writes under `graph` in its request → GraphRequest, every mistake named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from autoglm_phone.errors import InvalidRequestError
+from autoglm_phone.graph.plan import EXIT_KINDS, KV_KINDS, GraphRequest
+
+_CHOICES = {"policy": ("auto", *EXIT_KINDS), "kv": ("auto", *KV_KINDS)}
+_LEAST = {"max_depth": 1, "draft_length": 0, "kv_window": 1, "kv_budget": 1}
+MOST = 1 << 20  # bound of every count: no field can make anything grow without limit
+
+
+def read_graph_request(raw: Any, *, trace: bool = False) -> GraphRequest:
+    """The `graph` field of a request body; None and {} leave everything to the planner.
+
+    Raises:
+        InvalidRequestError: not an object, an unknown field, or a value of the wrong kind or size; `param` names it.
+    """
+    if raw is None:
+        return GraphRequest(trace=trace)
+    if not isinstance(raw, Mapping):
+        raise InvalidRequestError('graph must be an object, such as {"policy": "lossless"}', param="graph")
+    known = [f.name for f in fields(GraphRequest)]
+    values: dict[str, Any] = {"trace": trace}
+    for name, value in raw.items():
+        where = f"graph.{name}"
+        if name not in known:
+            raise InvalidRequestError(f"graph has no field {name!r}; it has {', '.join(known)}", param=where)
+        if value is None:
+            continue
+        if name in _CHOICES:
+            if value not in _CHOICES[name]:
+                raise InvalidRequestError(f"{where} is {value!r}; choose {', '.join(_CHOICES[name])}", param=where)
+        elif name == "trace":
+            if not isinstance(value, bool):
+                raise InvalidRequestError(f"{where} must be true or false, not {value!r}", param=where)
+            value = value or trace
+        elif name == "risk":
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+                raise InvalidRequestError(f"{where} is {value!r}; it must be a number in [0, 1)", param=where)
+            value = float(value)
+        elif isinstance(value, bool) or not isinstance(value, int) or not _LEAST[name] <= value <= MOST:
+            raise InvalidRequestError(
+                f"{where} is {value!r}; it must be an integer from {_LEAST[name]} up", param=where
+            )
+        values[name] = value
+    return GraphRequest(**values)

@@ -1,0 +1,49 @@
+"""What really ran for a request: layers per token, towers, rewrites, pages, bytes, milliseconds. Plain data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Trace:
+    """Filled by engine and runner as they go; `as_dict` is what a client sees.
+
+    depths: layers of each output token, in order. caught_up: tokens that a deeper segment processed later than the
+    shallower one, by depth. drafted / accepted: lossless mode. towers: (name, "ran" | "cached", ms, loaded cold).
+    rewrites: (output token, what changed, reason). pages: (output token, live pages) at every change.
+    """
+
+    depths: list[int] = field(default_factory=list)
+    prompt_depth: int = 0
+    caught_up: Counter[int] = field(default_factory=Counter)
+    drafted: int = 0
+    accepted: int = 0
+    towers: list[tuple[str, str, float, bool]] = field(default_factory=list)
+    rewrites: list[tuple[int, str, str]] = field(default_factory=list)
+    pages: list[tuple[int, int]] = field(default_factory=list)
+    peak_kv_bytes: int = 0
+    segment_ms: dict[int, float] = field(default_factory=dict)
+    reasons: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        count = len(self.depths)
+        return {
+            "depths": list(self.depths),
+            "mean_depth": round(sum(self.depths) / count, 2) if count else None,
+            "prompt_depth": self.prompt_depth,
+            "caught_up": {str(depth): n for depth, n in sorted(self.caught_up.items())},
+            "drafted": self.drafted,
+            "accepted": self.accepted,
+            "towers": [
+                {"tower": name, "how": how, "ms": round(ms, 2), "cold": cold} for name, how, ms, cold in self.towers
+            ],
+            "rewrites": [{"token": at, "change": what, "reason": why} for at, what, why in self.rewrites],
+            "pages": [{"token": at, "pages": n} for at, n in self.pages],
+            "peak_kv_bytes": self.peak_kv_bytes,
+            "segment_ms": {str(index): round(ms, 2) for index, ms in sorted(self.segment_ms.items())},
+            "reasons": list(self.reasons),
+        }

@@ -1,0 +1,363 @@
+"""Deferred depth: the rows of a step on their way through the segments, each as deep as it needs.
+
+At every boundary a row goes on, leaves with its token, or waits. What goes on takes the waiting states of its sequence
+along as extra rows of the same pass, so that the keys and values of a segment are always those of the whole decoder and
+have no holes; the rows of a pass are only those that need it. A state waits in runner.pending.
+
+The idea of sharing one exact cache between depths is that of self-speculative decoding (Draft & Verify, arXiv
+2309.08168; LayerSkip, arXiv 2404.16710) and of the delayed key-value computation of SkipDecode and EE-LLM (arXiv
+2312.04916, "KV recomputation"); here it serves every exit policy, batched and paged.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from autoglm_phone.engine.interface import Row, Steering
+from autoglm_phone.graph.costs import SegmentCosts
+from autoglm_phone.graph.drafting import DraftController
+from autoglm_phone.runner.batch import Batch, Placed, place, token_ids
+from autoglm_phone.runner.decoder import Decoder
+from autoglm_phone.runner.drafting import draft
+from autoglm_phone.runner.exits import confidences
+from autoglm_phone.runner.lane import Lane, Reading
+from autoglm_phone.runner.pending import joined
+from autoglm_phone.runner.sampler import Sampler
+from autoglm_phone.runner.scoring import LOGIT_ROWS, prompt_logprobs
+from autoglm_phone.runner.state import RequestState
+
+LogitProbe = Callable[[str, int, Tensor], None]
+ExitProbe = Callable[[str, int, int, Tensor], None]
+DepthProbe = Callable[[Tensor], tuple[float, ...]]
+Span = tuple[RequestState, int, int]
+
+
+class Cascade:
+    """Runs steps. See the module's docstring.
+
+    Args:
+        pending_bytes: what waiting states may take; rows go on where there is no room to wait. A row that may not go
+            on either (no pages, no budget) waits all the same.
+
+    Attributes:
+        probe: for tests; called with (request id, position of the first row, float32 logits [rows, V]) of every row
+            that the last segment processed. Slow. exit_probe: (request id, position, layers, logits [V]) of every token
+            that left early.
+        depth_probe: boundary state [H] of a prompt's last token after the first segment → scores for the planner.
+    """
+
+    def __init__(self, decoder: Decoder, sampler: Sampler, page_size: int, pending_bytes: int):
+        self.decoder = decoder
+        self.sampler = sampler
+        self.costs = SegmentCosts()
+        self.drafting = DraftController(decoder.num_segments, self.costs)
+        self.page_size = page_size
+        self.pending_bytes = pending_bytes
+        self.ends = [end for _, end in decoder.spec.segments]
+        self.probe: LogitProbe | None = None
+        self.exit_probe: ExitProbe | None = None
+        self.depth_probe: DepthProbe | None = None
+
+    def ends_request(self, lane: Lane, token: int) -> bool:
+        """A draft of it would be the last: there is nothing to write ahead."""
+        sampling = lane.sequence.sampling
+        return token in sampling.stop_token_ids or (not sampling.ignore_eos and token in self.sampler.eos_token_ids)
+
+    def read(self, lane: Lane, boundary: int, position: int, logits: Tensor) -> None:
+        if self.exit_probe is not None:
+            self.exit_probe(lane.sequence.request_id, position, self.ends[boundary - 1], logits.clone())
+
+    def begin(self, rows: Sequence[tuple[Row, RequestState]], states: Sequence[RequestState]) -> Run:
+        """A step over these rows. states: of all sequences; what has become useless of their waiting states is dropped.
+
+        Call `Run.finish` to compute it.
+        """
+        held = 0
+        for state in states:
+            sequence = state.sequence
+            state.pending.sync(sequence.frontiers, sequence.cap, sequence.preemptions)
+            held += state.pending.nbytes
+        for _, state in rows:
+            state.begin_step()
+        lanes = []
+        for row, state in rows:
+            sequence = row.sequence
+            lane = Lane(row, state, list(sequence.frontiers), sequence.goal, row.start, row.end)
+            lane.seconds = [0.0] * len(self.ends)
+            lanes.append(lane)
+        return Run(self, lanes, self.pending_bytes - held)
+
+
+class Run:
+    """One step. room: bytes that waiting states may still take."""
+
+    def __init__(self, cascade: Cascade, lanes: list[Lane], room: int):
+        self.cascade = cascade
+        self.decoder = cascade.decoder
+        self.lanes = lanes
+        self.room = room
+        self.readings: list[Reading] = []
+        self._batch: Batch | None = None
+        self._spans: list[Span] = []
+
+    def finish(self, steering: Steering) -> list[Reading]:
+        """Take all rows as deep as they go."""
+        count = self.decoder.num_segments
+        going: list[Lane] = []
+        hidden: Tensor | None = None
+        for segment in range(count):
+            entering = [lane for lane in self.lanes if lane.row.first == segment]
+            if entering:
+                going, hidden = self._enter(segment, going, entering, hidden)
+            if not going or hidden is None:
+                continue
+            hidden = self._pass(segment, going, hidden)
+            boundary = segment + 1
+            if boundary == count or any(self._stops(lane, boundary) for lane in going):
+                going, hidden = self._turn(boundary, going, hidden, steering)
+        return self.readings
+
+    def note_drafting(self, tokens: int, seconds: float) -> None:
+        """The step is over: tell the controller of drafts what it gave and took, if nothing else went on in it."""
+        depths = {lane.sequence.rule.draft for lane in self.lanes}
+        if len(depths) == 1 and 0 not in depths and all(lane.row.count == 1 and lane.left for lane in self.lanes):
+            self.cascade.drafting.note_step(depths.pop(), [lane.drafted for lane in self.lanes], tokens, seconds)
+
+    def _enter(
+        self, segment: int, going: list[Lane], entering: list[Lane], hidden: Tensor | None
+    ) -> tuple[list[Lane], Tensor]:
+        """Lanes that begin at this segment join those that come out of the one before it."""
+        lanes = going + entering
+        if segment == 0:
+            placed = self._arrange(lanes)
+            hidden = self.decoder.embed(torch.from_numpy(token_ids(placed)).to(self.decoder.backend.device))
+            for p in placed:
+                _insert_states(hidden, p)
+            return self._in_order(lanes), hidden
+        parts = []
+        for lane in going:
+            parts.append(hidden[lane.first : lane.last + 1])  # type: ignore[index]
+        for lane in entering:
+            parts.append(lane.state.pending.get(segment, lane.start, lane.end).clone())
+            self._note_caught_up(lane, segment, lane.end - lane.start)
+        return self._regroup(lanes, parts)
+
+    def _regroup(self, lanes: list[Lane], parts: list[Tensor]) -> tuple[list[Lane], Tensor]:
+        """Put lanes and their states into the order of a pass."""
+        placed = self._arrange(lanes)
+        by_state = {id(lane.state): part for lane, part in zip(lanes, parts, strict=True)}
+        return self._in_order(lanes), joined([by_state[id(p.state)] for p in placed])
+
+    def _arrange(self, lanes: list[Lane]) -> list[Placed]:
+        """Places for the lanes' tokens in hand; sets each lane's `first`."""
+        spans = [(lane.state, lane.start, lane.end) for lane in lanes]
+        placed, order = place(spans)
+        for p, index in zip(placed, order, strict=True):
+            lanes[index].first = p.first
+        self._batch = Batch(placed, self.decoder.spec, self.decoder.backend, self.cascade.page_size)
+        return placed
+
+    @staticmethod
+    def _in_order(lanes: list[Lane]) -> list[Lane]:
+        return sorted(lanes, key=lambda lane: lane.first)
+
+    def _pass(self, segment: int, lanes: list[Lane], hidden: Tensor) -> Tensor:
+        """Through one segment."""
+        assert self._batch is not None
+        start = time.perf_counter()
+        hidden = self.decoder.run_segment(segment, hidden, self._batch.segment(segment))
+        seconds = time.perf_counter() - start
+        self.cascade.costs.note(segment, hidden.shape[0], seconds)
+        share = seconds / hidden.shape[0]
+        for lane in lanes:
+            lane.frontiers[segment] = lane.end
+            lane.seconds[segment] += share * (lane.end - lane.start)
+        return hidden
+
+    @staticmethod
+    def _stops(lane: Lane, boundary: int) -> bool:
+        """Whether there is anything to decide for the lane: not where the scheduler has decided already."""
+        return boundary >= lane.row.depth or (lane.row.drafts > 0 and boundary == lane.sequence.rule.draft)
+
+    def _turn(
+        self, boundary: int, lanes: list[Lane], hidden: Tensor, steering: Steering
+    ) -> tuple[list[Lane], Tensor | None]:
+        """Decide for each lane at a boundary; returns those that go on and their states."""
+        for lane in lanes:
+            self._refine(lane, boundary, hidden, steering)
+        ended = [lane for lane in lanes if boundary >= lane.sequence.cap]
+        if ended:
+            self._end(boundary, ended, hidden)
+        asking = [lane for lane in lanes if boundary < lane.sequence.cap and self._may_leave(lane, boundary)]
+        if asking:
+            self._leave(boundary, asking, hidden)
+        drafting = [lane for lane in lanes if lane.row.drafts and boundary == lane.sequence.rule.draft]
+        if drafting:
+            draft(self.cascade, boundary, drafting, hidden)
+        going: list[Lane] = []
+        parts: list[Tensor] = []
+        same = not drafting
+        for lane in lanes:
+            if boundary >= lane.sequence.cap:
+                same = False
+                continue
+            part = None
+            if not self._waits(lane, boundary, hidden):
+                before = (lane.start, lane.end)
+                part = self._go_on(lane, boundary, hidden, steering)
+                same = same and before == (lane.start, lane.end)
+            if part is None:
+                same = False
+                continue
+            going.append(lane)
+            parts.append(part)
+        if same or not going:
+            return going, hidden if going else None
+        return self._regroup(going, parts)
+
+    def _refine(self, lane: Lane, boundary: int, hidden: Tensor, steering: Steering) -> None:
+        """Let the planner see the state of a prompt's last token."""
+        sequence = lane.sequence
+        if sequence.rule.provisional and boundary == 1 and lane.complete and self.cascade.depth_probe is not None:
+            steering.refine(sequence, self.cascade.depth_probe(hidden[lane.last]))
+            lane.goal = sequence.goal
+            for segment in range(sequence.cap, len(lane.frontiers)):
+                lane.frontiers[segment] = 0
+
+    def _may_leave(self, lane: Lane, boundary: int) -> bool:
+        """Whether the lane's newest token could be read here."""
+        if lane.left or not lane.complete or boundary < lane.goal or boundary not in lane.sequence.rule.thresholds:
+            return False
+        return _forced(lane) or lane.state.exits.ask(boundary)
+
+    def _leave(self, boundary: int, asking: list[Lane], hidden: Tensor) -> None:
+        """Read the newest token of those lanes that are confident enough."""
+        logits = self._read(boundary, asking, hidden)
+        values = confidences(logits)
+        sure = [
+            index
+            for index, lane in enumerate(asking)
+            if values[index] >= lane.sequence.rule.thresholds[boundary] or _forced(lane)
+        ]
+        for index, lane in enumerate(asking):
+            if not _forced(lane):
+                lane.state.exits.note(boundary, index in sure)
+        if not sure:
+            return
+        leaving = [asking[index] for index in sure]
+        self._take_reading(boundary, leaving, logits if len(sure) == len(asking) else logits[sure])
+
+    def _end(self, boundary: int, lanes: list[Lane], hidden: Tensor) -> None:
+        """These lanes have come as deep as they may."""
+        cascade = self.cascade
+        for lane in lanes:
+            lane.prompt_logprobs = prompt_logprobs(self.decoder, lane, boundary, hidden)
+            if cascade.probe is not None and boundary == len(cascade.ends):
+                end = lane.last + 1 - lane.drafted
+                for i in range(lane.first, end, LOGIT_ROWS):
+                    states = hidden[i : min(i + LOGIT_ROWS, end)]
+                    cascade.probe(lane.sequence.request_id, lane.start + i - lane.first, self.decoder.logits(states))
+        reading = [lane for lane in lanes if lane.complete and not lane.left]
+        for lane in reading:
+            if lane.sequence.sampling.max_tokens == 0:
+                lane.left = boundary
+        reading = [lane for lane in reading if not lane.left]
+        if reading:
+            self._take_reading(boundary, reading, self._read(boundary, reading, hidden))
+
+    def _read(self, boundary: int, lanes: list[Lane], hidden: Tensor) -> Tensor:
+        """Logits [lanes, V] of the lanes' newest tokens."""
+        rows = [row for lane in lanes for row in range(lane.last - lane.drafted, lane.last + 1)]
+        if len(rows) != hidden.shape[0] or rows != list(range(len(rows))):
+            hidden = hidden.index_select(0, torch.tensor(rows, device=hidden.device))
+        start = time.perf_counter()
+        logits = self.decoder.logits(hidden, boundary - 1)
+        self.cascade.costs.note(SegmentCosts.HEAD, len(rows), time.perf_counter() - start)
+        return logits
+
+    def _take_reading(self, boundary: int, lanes: list[Lane], logits: Tensor) -> None:
+        row = 0
+        for lane in lanes:
+            lane.left = boundary
+            row += lane.drafted
+            if self.cascade.exit_probe is not None and not lane.drafted:
+                self.cascade.read(lane, boundary, lane.end - 1, logits[row])
+            row += 1
+        self.readings.append(Reading(lanes, logits))
+
+    def _waits(self, lane: Lane, boundary: int, hidden: Tensor) -> bool:
+        """Keep the lane's states here for later, if nobody needs them deeper now and there is room."""
+        rule = lane.sequence.rule
+        exits = boundary in rule.thresholds or (rule.provisional and boundary == 1)
+        if not exits or boundary < lane.goal or (lane.complete and not lane.left):
+            return False
+        size = (lane.end - lane.start) * hidden.shape[1] * hidden.element_size()
+        if size > self.room:
+            return False
+        self._keep(lane, boundary, hidden)
+        return True
+
+    def _keep(self, lane: Lane, boundary: int, hidden: Tensor) -> None:
+        states = hidden[lane.first : lane.last + 1]
+        lane.state.pending.put(boundary, lane.start, states)
+        self.room -= states.shape[0] * states.shape[1] * states.element_size()
+
+    def _go_on(self, lane: Lane, boundary: int, hidden: Tensor, steering: Steering) -> Tensor | None:
+        """States of the lane's tokens for the next segment, waiting ones included; None if it stops here for now.
+
+        Sets the lane's tokens in hand.
+        """
+        sequence, pending = lane.sequence, lane.state.pending
+        begin = lane.frontiers[boundary]
+        if not lane.left and lane.complete:
+            lane.goal = max(lane.goal, boundary + 1)
+        if not pending.covers(boundary, begin, lane.start):
+            if not lane.left:
+                lane.rewind = begin
+            return None
+        end = lane.end
+        if boundary >= lane.row.depth or begin != lane.start:
+            end = steering.extend(sequence, boundary, lane.end)
+        if end < lane.end:
+            self._keep(lane, boundary, hidden)
+            if end <= begin:
+                return None
+        waiting = min(end, lane.start) - begin
+        if waiting:
+            self._note_caught_up(lane, boundary, waiting)
+        parts = []
+        if begin < lane.start:
+            parts.append(pending.get(boundary, begin, min(end, lane.start)))
+        if end > lane.start:
+            parts.append(hidden[lane.first : lane.first + end - lane.start])
+        if lane.tail is not None:
+            parts.append(lane.tail)
+            end += lane.tail.shape[0]
+            lane.tail = None
+        lane.start, lane.end = begin, end
+        # A pass may overwrite its input, and what waits must survive a pass that fails.
+        return joined(parts) if len(parts) > 1 or not waiting else parts[0].clone()
+
+    def _note_caught_up(self, lane: Lane, segment: int, count: int) -> None:
+        ends = self.cascade.ends
+        lane.caught_up[ends[segment]] += count
+        lane.layers_caught_up += count * (ends[segment] - ends[segment - 1])
+
+
+def _forced(lane: Lane) -> bool:
+    """The next token is not the model's choice (the end of a thought), so no depth makes it better."""
+    thought = lane.state.sampling.thought
+    return thought is not None and thought.next_token() is not None
+
+
+def _insert_states(hidden: Tensor, p: Placed) -> None:
+    """Put tower states where the span's picture tokens are (GLM-4.1V)."""
+    for position, states in p.state.inline:
+        first, end = max(position, p.start), min(position + states.shape[0], p.end)
+        if first < end:
+            offset = p.first - p.start
+            hidden[first + offset : end + offset] = states[first - position : end - position]

@@ -1,0 +1,14 @@
+"""How sure an exit is of its token: one number a row, from logits that are needed anyway."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def confidences(logits: Tensor) -> list[float]:
+    """Probability of the most likely token, as the exit says it: before temperature, penalties and grammar.
+
+    The softmax response of CALM (Schuster et al. 2022, arXiv 2207.07061). logits float32 [N, V].
+    """
+    return (logits.amax(dim=-1) - torch.logsumexp(logits, dim=-1)).exp_().tolist()

@@ -1,0 +1,78 @@
+"""A row of a step on its way through the segments."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from autoglm_phone.engine.interface import Progress, Row
+from autoglm_phone.engine.request import TokenLogprob
+from autoglm_phone.engine.sequence import Sequence as EngineSequence
+from autoglm_phone.runner.state import RequestState
+
+
+@dataclass
+class Lane:
+    """A row of the step. It has tokens [start, end) in hand, whose states are rows [first, …) of the last pass.
+
+    frontiers: of its sequence, as they will be. goal: see Progress. left: segments after which it was read; 0: not yet.
+    accepted: drafts that were right.
+    """
+
+    row: Row
+    state: RequestState
+    frontiers: list[int]
+    goal: int
+    start: int = 0
+    end: int = 0
+    first: int = 0
+    left: int = 0
+    rewind: int | None = None
+    drafted: int = 0
+    confidences: list[float] = field(default_factory=list)  # of its drafts
+    accepted: int = 0
+    tail: Tensor | None = None  # states of drafts that follow the tokens in hand
+    caught_up: Counter[int] = field(default_factory=Counter)
+    layers_caught_up: int = 0
+    seconds: list[float] = field(default_factory=list)
+    prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
+
+    @property
+    def sequence(self) -> EngineSequence:
+        return self.row.sequence
+
+    @property
+    def complete(self) -> bool:
+        """The newest token of the sequence is in hand."""
+        return self.end >= len(self.row.sequence.tokens)
+
+    @property
+    def last(self) -> int:
+        """Row of the pass with the state of the last token in hand."""
+        return self.first + self.end - self.start - 1
+
+    def progress(self, ends: Sequence[int]) -> Progress:
+        return Progress(
+            frontiers=tuple(self.frontiers),
+            goal=self.goal,
+            done=self.left > 0,
+            rewind=self.rewind,
+            depth=ends[self.left - 1] if self.left else 0,
+            drafted=self.drafted,
+            accepted=self.accepted,
+            caught_up=tuple(self.caught_up.items()),
+            layers_caught_up=self.layers_caught_up,
+            seconds=tuple(self.seconds),
+        )
+
+
+@dataclass
+class Reading:
+    """Logits [rows, V] of lanes that were read after the same number of segments: of each lane its newest token, and
+    before it, where it drafted, one row a draft less."""
+
+    lanes: list[Lane]
+    logits: Tensor
