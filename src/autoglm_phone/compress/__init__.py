@@ -1,0 +1,1 @@
+"""Makes checkpoints small: recipes, calibration, quantization, file formats and the report on what it cost."""

@@ -1,0 +1,208 @@
+"""Calibration samples: whole conversations through the model's own chat template, text, pictures and speech.
+
+From our world, or from a JSONL file of OpenAI-style conversations ({"messages": [...]}, ending with the assistant's
+reply). Every position knows its kind, because what a picture or a voice conditions is rarer and more fragile than plain
+text; `weights` gives each kind its share, as MBQ (Li et al. 2024) does for vision and language tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from autoglm_phone.engine.request import MediaItem
+from autoglm_phone.errors import AutoGLMError, ConfigError
+from autoglm_phone.models import registry as models
+
+KINDS = ("text", "picture", "speech", "media")  # media: the tokens that stand for a picture or clip
+_CALL = re.compile(r"<tool_call>([^\n<]*)\n(.*?)</tool_call>", re.DOTALL)
+# Categories drawn in turn, by what their samples hold.
+_WORLD = {
+    "text": ("arith", "datetime", "notify", "summary", "tools", "translate", "price", "smalltalk", "oos", "units"),
+    "picture": ("screen", "chart_value", "scene_count", "screen_read", "scene_locate", "chart_trend", "scene_caption"),
+    "speech": ("asr", "spoken_task", "speech_screen", "speech_chart"),
+}
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What to calibrate on.
+
+    samples: how many. max_tokens: longer conversations lose their middle, never their answer.
+    mix: share of each modality among the world's samples. weights: of each kind's positions in the statistics.
+    path: a JSONL file instead of the world.
+    """
+
+    samples: int = 128
+    max_tokens: int = 512
+    mix: Mapping[str, float] = field(default_factory=lambda: {"text": 0.4, "picture": 0.35, "speech": 0.25})
+    weights: Mapping[str, float] = field(
+        default_factory=lambda: {"text": 1.0, "picture": 1.0, "speech": 1.0, "media": 0.5}
+    )
+    answer_weight: float = 1.0
+    seed: int = 0
+    path: Path | None = None
+
+    def digest(self) -> str:
+        """Changes when the samples would."""
+        parts = {**vars(self), "path": None, "mix": dict(self.mix), "weights": dict(self.weights)}
+        made = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
+        if self.path is not None:
+            made.update(self.path.read_bytes())
+        return made.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One conversation. kinds: index into KINDS of each token; weights: of each token; answer_positions: its reply."""
+
+    ids: tuple[int, ...]
+    media: tuple[MediaItem, ...]
+    kinds: tuple[int, ...]
+    weights: tuple[float, ...]
+    answer_positions: tuple[int, ...]
+
+    @property
+    def modality(self) -> str:
+        """What conditions the reply: the last medium, or text alone."""
+        return KINDS[self.kinds[-1]]
+
+
+def load(folder: Path, calibration: Calibration, split: str = "train") -> list[Sample]:
+    """The calibration samples of a model folder.
+
+    Args:
+        split: of the world; the report measures on "val".
+
+    Raises:
+        ConfigError: the file holds no usable conversation, or the world's drawing packages are missing.
+    """
+    encode = _Encoder(folder, calibration)
+    if calibration.path is not None:
+        return [encode(messages) for messages in _read_jsonl(calibration.path, calibration.samples)]
+    kinds = set(encode.kinds)
+    return [encode(messages) for messages in _draw_world(calibration, kinds, split)]
+
+
+class _Encoder:
+    def __init__(self, folder: Path, calibration: Calibration):
+        from autoglm_phone.chat.prompt import PromptBuilder
+        from autoglm_phone.chat.template import ChatTemplate
+        from autoglm_phone.chat.tokenizer import Tokenizer
+        from autoglm_phone.media.load import MediaLimits, MediaLoader
+
+        known = models.facts(folder)
+        self.calibration = calibration
+        self.kinds = ["text", *(["picture"] if known.image_token_id is not None else [])]
+        self.kinds += ["speech"] if known.audio_token_id is not None else []
+        tokenizer = Tokenizer.load(folder, vocab_size=known.vocab_size)
+        loader = MediaLoader(MediaLimits(), trusted=True)
+        processor = models.load_processor(folder)
+        template = ChatTemplate.load(folder)
+        self._prompts = PromptBuilder(tokenizer, template, loader, processor, known.max_length, known.media_token_ids)
+
+    def __call__(self, messages: Sequence[Mapping[str, Any]]) -> Sample:
+        prompt = self._prompts.chat(messages[:-1])  # with what opens the reply, which is given, not predicted
+        whole = self._prompts.chat(messages, add_generation_prompt=False)
+        ids, media = list(whole.ids), list(whole.media)
+        start = min(len(prompt.ids), len(ids) - 1)
+        kinds = _kinds(len(ids), media)
+        keep = _window(len(ids), start, media, self.calibration.max_tokens)
+        moved = {old: new for new, old in enumerate(keep)}
+        weights = [self.calibration.weights.get(KINDS[kinds[i]], 1.0) for i in keep]
+        weights = [
+            w * (self.calibration.answer_weight if i >= start else 1.0) for w, i in zip(weights, keep, strict=True)
+        ]
+        return Sample(
+            tuple(ids[i] for i in keep),
+            tuple(
+                MediaItem(m.kind, m.content_hash, moved[m.position], m.length, m.data)
+                for m in media
+                if m.position in moved
+            ),
+            tuple(kinds[i] for i in keep),
+            tuple(weights),
+            tuple(moved[i] for i in keep if i >= start),
+        )
+
+
+def _kinds(length: int, media: Sequence[MediaItem]) -> list[int]:
+    kinds = [0] * length
+    for medium in sorted(media, key=lambda m: m.position):
+        after = KINDS.index("picture" if medium.kind == "image" else "speech")
+        end = medium.position + medium.length
+        kinds[medium.position : end] = [KINDS.index("media")] * medium.length
+        kinds[end:] = [after] * (length - end)
+    return kinds
+
+
+def _window(length: int, start: int, media: Sequence[MediaItem], limit: int) -> list[int]:
+    """Which tokens to keep: the beginning, every medium whole, and the end, where the reply is."""
+    if length <= limit:
+        return list(range(length))
+    needed = {i for m in media for i in range(m.position, m.position + m.length)} | {0, 1}
+    room = max(limit - len(needed), 16)
+    tail = [i for i in range(length - 1, -1, -1) if i not in needed][:room]
+    return sorted(needed | set(tail))
+
+
+def _draw_world(calibration: Calibration, kinds: set[str], split: str) -> Iterator[list[dict[str, Any]]]:
+    from autoglm_phone.bench.world import messages
+    from autoglm_phone.train.world import registry
+
+    usable = {kind: [c for c in _WORLD[kind] if registry.is_available(c)] for kind in calibration.mix if kind in kinds}
+    usable = {kind: names for kind, names in usable.items() if names and calibration.mix[kind] > 0}
+    if not usable:
+        raise ConfigError(
+            "the world can draw nothing here; install the extra 'train' or give a JSONL file (--calibration)"
+        )
+    total = sum(calibration.mix[kind] for kind in usable)
+    rng = random.Random(calibration.seed)
+    plan: list[tuple[str, int]] = []
+    for kind, names in usable.items():
+        count = round(calibration.samples * calibration.mix[kind] / total)
+        plan += [(names[i % len(names)], i // len(names) + 1000 * calibration.seed) for i in range(count)]
+    rng.shuffle(plan)
+    if "speech" not in kinds:
+        plan = [(name, index) for name, index in plan if not name.startswith("speech_")]
+    for name, index in plan:
+        sample = registry.generate(name, split, index)  # type: ignore[arg-type]
+        yield [*messages(sample), _reply(sample.answer.text, sample.answer.reasoning)]
+
+
+def _reply(text: str, reasoning: str) -> dict[str, Any]:
+    """The world writes tool calls as the model does; a conversation holds them apart."""
+    calls = [{"type": "function", "function": {"name": n, "arguments": a}} for n, a in _CALL.findall(text)]
+    made: dict[str, Any] = {"role": "assistant", "content": _CALL.sub("", text), "reasoning_content": reasoning}
+    return {**made, "tool_calls": calls} if calls else made
+
+
+def _read_jsonl(path: Path, limit: int) -> Iterator[list[dict[str, Any]]]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigError(f"calibration file {path} can't be read: {error}", param="calibration") from error
+    found = 0
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or found >= limit:
+            continue
+        try:
+            messages = json.loads(line)["messages"]
+            if messages[-1]["role"] != "assistant" or len(messages) < 2:
+                raise ConfigError("the last message must be the assistant's")
+        except (ValueError, KeyError, TypeError, IndexError, AutoGLMError) as error:
+            raise ConfigError(
+                f'{path}:{number} is not a conversation ({error}); each line is {{"messages": [...]}} that ends with '
+                "the assistant's reply",
+                param="calibration",
+            ) from error
+        found += 1
+        yield messages
+    if not found:
+        raise ConfigError(f"{path} holds no conversations", param="calibration")

@@ -1,0 +1,115 @@
+"""`autoglm-phone compress …`: make a checkpoint small, look at what that cost, export it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Make a checkpoint small.", invoke_without_command=True, no_args_is_help=True)
+
+
+@app.callback()
+def compress(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Option(help="model folder, or 'mini' for the bundled model")] = "mini",
+    recipe: Annotated[Path | None, typer.Option(help="recipe file, such as recipes/int4.yaml")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder for the compressed model")] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="JSONL of conversations, instead of the recipe's samples")
+    ] = None,
+    samples: Annotated[int | None, typer.Option(help="calibration samples, instead of the recipe's number")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    shard_size: Annotated[str, typer.Option(help="largest weight file, such as 1GB or 15MB")] = "1GB",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only print the size by module")] = False,
+) -> None:
+    """Compress a model as a recipe says. An interrupted call goes on where it stopped when it is repeated."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from dataclasses import replace
+
+    from autoglm_phone.compress import pipeline
+    from autoglm_phone.compress import recipe as recipes
+    from autoglm_phone.compress.plan import table
+    from autoglm_phone.errors import ConfigError
+
+    if recipe is None:
+        raise ConfigError("give a recipe: --recipe recipes/int4.yaml", param="recipe")
+    shard_bytes = recipes.read_size(shard_size)
+    if shard_bytes is None:
+        raise ConfigError(f"--shard-size {shard_size!r} is no size; write it as 1GB or 15MB", param="shard_size")
+    parsed = recipes.load(recipe)
+    wanted = parsed.calibration
+    if samples is not None:
+        wanted = replace(wanted, samples=samples)
+    if calibration is not None:
+        wanted = replace(wanted, path=calibration)
+    parsed = replace(parsed, calibration=wanted)
+    if dry_run:
+        opened = pipeline.open_model(model)
+        plan = pipeline.plan_for(opened, parsed)
+        _print_sizes(table(plan))
+        budget = parsed.budget_bytes(plan.float_bytes)
+        if budget is not None:
+            typer.echo(
+                f"budget {budget / 1e6:.2f} MB: modules with bits: auto are shown at their most and get what fits"
+            )
+        return
+    if out is None:
+        raise ConfigError("give a folder for the result: --out", param="out")
+    _check_device(device)
+    pipeline.compress(model, parsed, out, device=device, max_shard_bytes=shard_bytes, say=typer.echo)
+    typer.echo(f"wrote {out}; `autoglm-phone compress report --model {out}` says what it cost")
+
+
+@app.command()
+def report(
+    model: Annotated[Path, typer.Option(help="folder of the compressed model")],
+    base: Annotated[str, typer.Option(help="the float model it was made from")] = "mini",
+    out: Annotated[Path, typer.Option(help="folder for report.md and its plots")] = Path("runs/compression"),
+    samples: Annotated[int, typer.Option(help="held-out conversations to compare on")] = 240,
+    calibration: Annotated[Path | None, typer.Option(help="JSONL of conversations instead of the world's")] = None,
+    quality: Annotated[int, typer.Option(help="answers a category to score through the engine; 0: none")] = 0,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+) -> None:
+    """What compression cost: sizes, divergence by modality, error by layer, and quality by category if asked."""
+    from autoglm_phone.compress.report import write
+
+    _check_device(device)
+    path = write(
+        base, model, out, samples=samples, calibration=calibration, quality=quality, device=device, say=typer.echo
+    )
+    typer.echo(f"wrote {path}")
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Option(help="folder of a compressed model (master format)")],
+    out: Annotated[Path, typer.Option(help="folder for the exported model")],
+    format: Annotated[str, typer.Option(help="compressed-tensors, awq or gptq")] = "compressed-tensors",
+) -> None:
+    """Write a master in a public format that other programs load."""
+    from autoglm_phone.compress.formats.export import export as run
+
+    run(model, out, format)
+    typer.echo(f"wrote {out}")
+
+
+def _print_sizes(rows: list[tuple[str, str, int, int, int]]) -> None:
+    before, after = sum(row[3] for row in rows), sum(row[4] for row in rows)
+    width = max(len(row[0]) for row in rows)
+    how = max(len(row[1]) for row in rows)
+    for part, way, parameters, old, new in rows:
+        typer.echo(f"{part:<{width}}  {way:<{how}}  {parameters:>14,}  {old / 1e6:>10.2f} MB -> {new / 1e6:>10.2f} MB")
+    typer.echo(f"{'all':<{width}}  {'':<{how}}  {'':>14}  {before / 1e6:>10.2f} MB -> {after / 1e6:>10.2f} MB")
+    typer.echo(f"{after / before:.1%} of the bytes")
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    from autoglm_phone.errors import ConfigError
+
+    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+        raise ConfigError(f"device {device!r} is not usable here; use cpu, or cuda on a machine with a GPU")

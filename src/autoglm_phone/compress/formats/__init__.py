@@ -1,0 +1,1 @@
+"""File formats of quantized checkpoints: our versioned master, and the public ones we read and write."""

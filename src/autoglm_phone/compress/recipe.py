@@ -1,0 +1,340 @@
+"""Recipes: YAML that says what to do to which modules, in order. Checked whole before any work; errors name the line.
+
+    name: int4
+    calibration: {samples: 128, max_tokens: 512}
+    steps:
+      - awq:  {targets: [attention, mlp], bits: 4, group_size: [128, 64]}
+      - gptq: {targets: [attention, mlp], compensate: 0.5}          # same modules: rounds what awq has scaled
+      - gptq: {targets: [embedding, head], bits: 3, group_size: 128}
+
+A step's targets are names of the table below or patterns of module names (`model.layers.0.mlp.*`). The first step that
+names a module decides its bits, groups and symmetry; later ones may repeat but not change them. `group_size` is a
+number that must divide the module's width, or a list of which the first that divides is taken; `row` is the whole row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from autoglm_phone.compress.calibrate import KINDS, Calibration
+from autoglm_phone.compress.formats.packing import BITS
+from autoglm_phone.errors import ConfigError
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "attention": ("model.layers.*.self_attn.*_proj",),
+    "mlp": ("model.layers.*.mlp.*_proj",),
+    "cross-attention": ("model.layers.*.cross_attn.*_proj",),
+    "vision": ("model.vision.*", "model.visual.*"),
+    "audio": ("model.audio.*",),
+    "towers": ("model.vision.*", "model.visual.*", "model.audio.*"),
+    "exits": ("model.exits.*",),
+    "embedding": ("model.embed_tokens",),
+    "head": ("lm_head",),
+    "convolutions": (),  # by kind, not by name
+}
+# Aliases that a family may lack: a recipe that names them serves both families.
+OPTIONAL = frozenset({"cross-attention", "audio", "exits", "convolutions"})
+TRANSFORMS = ("prune", "share", "distill", "qat")
+FORMATS = ("master", "compressed-tensors", "awq", "gptq")
+_QUANTIZE: dict[str, Any] = {"targets": None, "skip": (), "bits": None, "group_size": None, "symmetric": True}
+# Options of each step with their defaults; their types are those of the defaults.
+STEPS: dict[str, dict[str, Any]] = {
+    "rtn": {**_QUANTIZE, "clip_search": False},
+    "awq": {**_QUANTIZE, "scale_search": True, "clip_search": True, "points": 20},
+    "gptq": {
+        **_QUANTIZE,
+        "clip_search": True,
+        "act_order": True,
+        "damping": 0.01,
+        "block": 128,
+        "refine": 0,
+        "compensate": 0.0,
+    },
+    "round": {"targets": None, "skip": (), "iterations": 200, "rate": 0.005, "batch": 8},
+    "tune": {"targets": None, "skip": (), "iterations": 100, "rate": 0.0005, "batch": 8},
+}
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A target as written, and its line in the recipe."""
+
+    text: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """kind: a key of STEPS or a transform. lines: of each option."""
+
+    kind: str
+    line: int
+    targets: tuple[Pattern, ...]
+    skip: tuple[Pattern, ...]
+    options: Mapping[str, Any]
+    lines: Mapping[str, int]
+
+    def line_of(self, option: str) -> int:
+        return self.lines.get(option, self.line)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """source: where it was read from, for messages. budget: bytes of all weights (int), or a share of the
+    float model's (float). choices: bits it may use."""
+
+    name: str
+    source: str
+    steps: tuple[Step, ...]
+    calibration: Calibration = field(default_factory=Calibration)
+    format: str = "master"
+    budget: int | float | None = None
+    choices: tuple[int, ...] = (3, 4, 8)
+    seed: int = 0
+    scales: str = "bfloat16"  # bfloat16 survives every export: it fits float16 for all but the tiniest weights
+    digest_of: str = ""  # canonical content, without names and comments
+
+    def error(self, line: int, message: str) -> ConfigError:
+        return ConfigError(f"{self.source}:{line}: {message}", param="recipe")
+
+    def budget_bytes(self, float_bytes: int) -> int | None:
+        """The budget for a model of this size."""
+        return int(self.budget * float_bytes) if isinstance(self.budget, float) else self.budget
+
+
+def load(path: Path) -> Recipe:
+    """Read and check a recipe file.
+
+    Raises:
+        ConfigError: not readable, or an entry that makes no sense; names the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"recipe {path} can't be read: {error}", param="recipe") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str = "recipe") -> Recipe:
+    """A recipe from YAML text. Raises like `load`."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark is not None else 1
+        raise ConfigError(
+            f"{source}:{line}: not valid YAML: {getattr(error, 'problem', error)}", param="recipe"
+        ) from error
+    return _Reader(source).recipe(root)
+
+
+def read_size(text: str | int) -> int | None:
+    """Bytes of "4.8GB", "15.3MB" or a number; None if it is neither."""
+    if isinstance(text, int) and not isinstance(text, bool):
+        return text if text > 0 else None
+    units = {"GB": 10**9, "MB": 10**6, "KB": 10**3, "GIB": 2**30, "MIB": 2**20}
+    upper = str(text).strip().upper()
+    for unit in sorted(units, key=len, reverse=True):
+        if upper.endswith(unit):
+            try:
+                value = float(upper[: -len(unit)])
+            except ValueError:
+                return None
+            return int(value * units[unit]) if value > 0 else None
+    return None
+
+
+def _read_share(text: str | int) -> float | None:
+    """ "22%" → 0.22; None if it is no share."""
+    if not isinstance(text, str) or not text.strip().endswith("%"):
+        return None
+    try:
+        share = float(text.strip()[:-1]) / 100
+    except ValueError:
+        return None
+    return share if 0 < share <= 1 else None
+
+
+class _Reader:
+    """Walks YAML nodes, which know their lines."""
+
+    def __init__(self, source: str):
+        self.source = source
+
+    def error(self, node: Any, message: str) -> ConfigError:
+        line = node.start_mark.line + 1 if node is not None else 1
+        return ConfigError(f"{self.source}:{line}: {message}", param="recipe")
+
+    def recipe(self, root: Any) -> Recipe:
+        entries = self.mapping(
+            root, "a recipe", ("name", "calibration", "steps", "format", "budget", "choices", "seed", "scales")
+        )
+        if "steps" not in entries:
+            raise self.error(root, "a recipe needs 'steps'")
+        node = entries["steps"]
+        if not isinstance(node, yaml.SequenceNode) or not node.value:
+            raise self.error(node, "'steps' must be a list of steps")
+        steps = tuple(self.step(item) for item in node.value)
+        self.order(steps)
+        kind = str(self.value(entries.get("format"), "master"))
+        if kind not in FORMATS:
+            raise self.error(entries["format"], f"format {kind!r} is unknown; choose one of {', '.join(FORMATS)}")
+        self.fits_format(kind, steps)
+        budget = None
+        if "budget" in entries:
+            written = self.value(entries["budget"])
+            budget = _read_share(written) or read_size(written)
+            if budget is None:
+                raise self.error(entries["budget"], "budget must be a size such as 4.8GB, or a share such as 22%")
+        choices = tuple(self.value(entries.get("choices"), [3, 4, 8]))
+        if any(b not in BITS for b in choices):
+            raise self.error(entries.get("choices"), f"choices may hold {', '.join(map(str, BITS))}")
+        if any(step.options.get("bits") == "auto" for step in steps) and budget is None:
+            line = next(step.line_of("bits") for step in steps if step.options.get("bits") == "auto")
+            raise ConfigError(f"{self.source}:{line}: bits: auto needs a 'budget' for the whole model", param="recipe")
+        scales = str(self.value(entries.get("scales"), "bfloat16"))
+        if scales not in ("bfloat16", "float16"):
+            raise self.error(entries["scales"], f"scales may be bfloat16 or float16, not {scales!r}")
+        plain = self.plain(root)
+        return Recipe(
+            name=str(self.value(entries.get("name"), Path(self.source).stem)),
+            source=self.source,
+            steps=steps,
+            calibration=self.calibration(entries.get("calibration")),
+            format=kind,
+            budget=budget,
+            choices=choices,
+            seed=int(self.value(entries.get("seed"), 0)),
+            scales=scales,
+            digest_of=json.dumps(plain, sort_keys=True),
+        )
+
+    def step(self, node: Any) -> Step:
+        known = (*STEPS, *TRANSFORMS)
+        if not isinstance(node, yaml.MappingNode) or len(node.value) != 1:
+            raise self.error(node, "a step is one entry such as 'gptq: {targets: [mlp], bits: 4}'")
+        key, body = node.value[0]
+        kind = key.value
+        if kind not in known:
+            raise self.error(key, f"step {kind!r} is unknown; choose one of {', '.join(known)}")
+        if kind in TRANSFORMS:
+            options = self.plain(body) or {}
+            return Step(kind, key.start_mark.line + 1, (), (), options, {})
+        allowed = STEPS[kind]
+        entries = self.mapping(body, f"step {kind}", tuple(allowed))
+        if "targets" not in entries:
+            raise self.error(key, f"step {kind} needs 'targets'")
+        options = {name: default for name, default in allowed.items() if name not in ("targets", "skip")}
+        for name in entries.keys() - {"targets", "skip"}:
+            options[name] = self.option(entries[name], name, allowed[name])
+        return Step(
+            kind,
+            key.start_mark.line + 1,
+            self.patterns(entries["targets"]),
+            self.patterns(entries["skip"]) if "skip" in entries else (),
+            options,
+            {name: entry.start_mark.line + 1 for name, entry in entries.items()},
+        )
+
+    def option(self, node: Any, name: str, default: Any) -> Any:
+        value = self.value(node)
+        if name == "bits":
+            if value != "auto" and value not in BITS:
+                raise self.error(node, f"bits must be one of {', '.join(map(str, BITS))} or auto, not {value!r}")
+            return value
+        if name == "group_size":
+            sizes = value if isinstance(value, list) else [value]
+            if not sizes or any(s != "row" and (not isinstance(s, int) or s < 8) for s in sizes):
+                raise self.error(node, f"group_size must be a number of at least 8, 'row', or a list, not {value!r}")
+            return tuple(sizes)
+        if isinstance(default, bool):
+            good = isinstance(value, bool)
+        elif isinstance(default, int):
+            good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        else:
+            good = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+        if not good:
+            raise self.error(node, f"{name} must be {type(default).__name__} and not negative, not {value!r}")
+        return float(value) if isinstance(default, float) else value
+
+    def order(self, steps: Sequence[Step]) -> None:
+        quantized: Step | None = None
+        for step in steps:
+            if step.kind not in TRANSFORMS:
+                quantized = quantized or step
+            elif quantized is not None:
+                raise ConfigError(
+                    f"{self.source}:{step.line}: {step.kind} comes after {quantized.kind} (line {quantized.line}), but "
+                    f"it changes float weights; put it before all quantizing steps",
+                    param="recipe",
+                )
+
+    def fits_format(self, kind: str, steps: Sequence[Step]) -> None:
+        if kind not in ("awq", "gptq"):
+            return
+        allowed = {"awq": (4,), "gptq": (2, 3, 4, 8)}[kind]
+        for step in steps:
+            bits = step.options.get("bits")
+            where = f"{self.source}:{step.line_of('bits')}"
+            if bits is not None and bits not in allowed:
+                raise ConfigError(
+                    f"{where}: the classic {kind} format holds {' or '.join(map(str, allowed))} bits, not {bits}; "
+                    "use format: master",
+                    param="recipe",
+                )
+            marks = [p for p in step.targets if p.text in ("embedding", "convolutions")]
+            if marks:
+                raise ConfigError(
+                    f"{self.source}:{marks[0].line}: the classic {kind} format holds linears only, not "
+                    f"{marks[0].text}; use format: master",
+                    param="recipe",
+                )
+
+    def calibration(self, node: Any) -> Calibration:
+        if node is None:
+            return Calibration()
+        names = ("samples", "max_tokens", "mix", "weights", "answer_weight", "seed", "path")
+        entries = self.mapping(node, "calibration", names)
+        made: dict[str, Any] = {name: self.plain(entry) for name, entry in entries.items()}
+        for name, kinds in (("mix", KINDS[:3]), ("weights", KINDS)):
+            table = made.get(name, {})
+            if not isinstance(table, dict) or set(table) - set(kinds):
+                raise self.error(entries[name], f"{name} maps {', '.join(kinds)} to numbers")
+            if any(not isinstance(v, int | float) or v < 0 for v in table.values()):
+                raise self.error(entries[name], f"{name} holds numbers that are not negative")
+        for name in ("samples", "max_tokens"):
+            if name in made and (not isinstance(made[name], int) or made[name] < 1):
+                raise self.error(entries[name], f"{name} must be a whole number above 0")
+        if "path" in made:
+            made["path"] = Path(made["path"])
+        return Calibration(**made)
+
+    def mapping(self, node: Any, what: str, allowed: Sequence[str]) -> dict[str, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            raise self.error(node, f"{what} must be a mapping of {', '.join(allowed)}")
+        entries = {}
+        for key, value in node.value:
+            if key.value not in allowed:
+                raise self.error(key, f"{what} has no {key.value!r}; it has {', '.join(allowed)}")
+            if key.value in entries:
+                raise self.error(key, f"{what} names {key.value!r} twice")
+            entries[key.value] = value
+        return entries
+
+    def patterns(self, node: Any) -> tuple[Pattern, ...]:
+        nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        if not nodes or any(not isinstance(n, yaml.ScalarNode) or not n.value for n in nodes):
+            raise self.error(node, "targets are names or patterns of modules")
+        return tuple(Pattern(n.value, n.start_mark.line + 1) for n in nodes)
+
+    def value(self, node: Any, default: Any = None) -> Any:
+        return default if node is None else self.plain(node)
+
+    def plain(self, node: Any) -> Any:
+        return yaml.SafeLoader("").construct_object(node, deep=True)
