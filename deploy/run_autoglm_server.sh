@@ -5,6 +5,9 @@
 #   MODEL=/models/AutoGLM-Phone-9B deploy/run_autoglm_server.sh --max-model-len 25480
 #   PORT=9000 deploy/run_autoglm_server.sh --api-key secret
 #
+#   deploy/run_autoglm_server.sh --exit-policy lossless --tower-memory 20000000 --response-cache-mb 64
+#   ENABLE_DYNAMIC_GRAPH=False deploy/run_autoglm_server.sh          the static model, for comparison
+#
 # Everything on the command line goes to `autoglm-phone serve`.
 set -euo pipefail
 

@@ -66,6 +66,10 @@ class FakeEngine:
 
     def shutdown(self) -> None: ...
 
+    def check(self, request: EngineRequest) -> None: ...
+
+    def abort(self, request_id: str) -> None: ...
+
     def stats(self) -> EngineStats:
         return EngineStats(running=self.running)
 

@@ -161,8 +161,6 @@ def test_bad_fields(api: Running, fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"graph": {"policy": "lossless"}},
-        {"return_graph": True},
         {"best_of": 4},
         {"functions": [{}]},
         {"guided_json": {"a": 1}},

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autoglm_phone.compress import pipeline, recipe
-from autoglm_phone.errors import ConfigError, NotBuiltError
+from autoglm_phone.errors import ConfigError
 from autoglm_phone.models.glm4v.reference import make_tiny_checkpoint
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -92,10 +92,43 @@ def test_a_line_of_a_long_recipe_is_the_targets_own(tiny: Path) -> None:
     assert refused(text, tiny).startswith("r.yaml:7: ")
 
 
-def test_unbuilt_transforms_are_refused(tiny: Path) -> None:
-    parsed = recipe.parse(steps("share: {}", "rtn: {targets: [mlp], bits: 4, group_size: 32}"), "r.yaml")
-    with pytest.raises(NotBuiltError, match=r"r\.yaml:2"):
-        pipeline.plan_for(pipeline.open_model(tiny), parsed)
+QUANTIZE = "rtn: {targets: [mlp], bits: 4, group_size: 32}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "word"),
+    [
+        (steps("prune: {}"), 2, "nothing away"),
+        (steps("prune: {mlp: 1.5}"), 2, "below 1"),
+        (steps("prune: {mlp: 0.2, pattern: '2:4'}"), 2, "pattern"),
+        (steps("prune: {mlp: 0.2, allocate: random}"), 2, "uniform or sensitivity"),
+        (steps("prune: {pattern: '2:4'}", "gptq: {targets: [mlp], bits: 4, group_size: 32}"), 3, "fill the zeros"),
+        (steps("distill: {steps: 5}", QUANTIZE), 2, "nothing to heal"),
+        (steps("prune: {mlp: 0.2}", "distill: {steps: 0}"), 3, "steps"),
+        (steps("share: {volume: 0.9}"), 2, "volume"),
+        (steps("qat: {targets: [mlp]}", "prune: {mlp: 0.2}"), 3, "prune comes after qat"),
+        ("format: gptq\n" + steps("qat: {targets: [mlp]}"), 3, "quantized inputs"),
+    ],
+)
+def test_senseless_transforms_name_their_line(text: str, line: int, word: str) -> None:
+    message = refused(text)
+    assert message.startswith(f"r.yaml:{line}: ")
+    assert word in message
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        (steps("prune: {heads: 0.5}", QUANTIZE), "hidden_size / heads"),
+        (steps("prune: {mlp: 0.4, allocate: sensitivity}", QUANTIZE), "one width"),
+        (steps("share: {}", QUANTIZE), "native"),
+        (steps("qat: {targets: [mlp]}"), "native"),
+    ],
+)
+def test_transforms_that_glm4v_cannot_have_name_their_line(text: str, word: str, tiny: Path) -> None:
+    message = refused(text, tiny)
+    assert message.startswith("r.yaml:2: ")
+    assert word in message
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda p: p.stem)

@@ -343,3 +343,23 @@ def test_rewrites_are_in_the_trace(native):
 def test_bad_wishes_are_refused(native, graph):
     with pytest.raises(InvalidRequestError, match="graph"):
         engine_for(native).add_request(replace(ask("r", PROMPT), graph=graph))
+
+
+def test_a_refined_plan_shortens_the_thought(native):
+    class Briefer(FixedPlans):
+        def plan(self, facts):
+            return replace(super().plan(facts), thinking_tokens=6)
+
+    engine = engine_for(native, Briefer())
+    engine.thought_end = (15, 16)
+    request = ask("r", PROMPT, max_tokens=9)
+    engine.add_request(request)
+    engine.rewrite("r", engine._sequences["r"].plan.because("short", thinking_tokens=3))
+    record = Record()
+    while engine.has_work():
+        step(engine, record)
+    assert record.tokens("r")[3:5] == [15, 16]
+    assert record.outputs["r"][-1].graph["rewrites"] == [
+        {"token": 0, "change": "thinking budget 6 → 3", "reason": "short"}
+    ]
+    assert engine.stats().rewrites["thought"] == 1

@@ -10,7 +10,7 @@ import pytest
 
 from autoglm_phone.engine.request import EngineRequest, ThinkingBudget
 from autoglm_phone.graph.costs import SegmentCosts
-from autoglm_phone.graph.drafting import LONGEST, DraftController
+from autoglm_phone.graph.drafting import FIRST_DRAFTS, FIRST_REST, KNOWN, LONGEST, DraftController
 from autoglm_phone.graph.plan import ExitPolicy, GraphRequest
 from depth_cases import FixedPlans, NativeDepths, check, drive, engine_for, make_agreeing, make_glm4v
 from test_engine_native import make_request, picture, save_case
@@ -209,7 +209,7 @@ def run_controller(
     dice = random.Random(1)
     chosen, judged, accepted = [], 0, 0
     for _ in range(steps):
-        k = controller.choose(1, [(judged, accepted)] * count)[0]
+        k = max(controller.choose(1, [(judged, accepted)] * count))
         chosen.append(k)
         good = 0
         while good < k and dice.random() < right:
@@ -251,8 +251,44 @@ def test_drafts_stop_where_steps_take_longer_than_their_passes():
 
 def test_unknown_costs_are_measured_first():
     controller = DraftController(4, SegmentCosts())
-    assert controller.choose(1, [(0, 0)]) == [2]
-    assert controller.worth(1, 2, [0.1, 0.9]) == [True, True]
+    assert controller.choose(1, [(0, 0)] * 3) == [0] * 3
+    for part in (SegmentCosts.HEAD, 0, 1, 2, 3):  # by a plain step
+        controller.costs.note(part, 3, 1.0)
+    assert any(any(controller.choose(1, [(0, 0)] * 3)) for _ in range(2 * FIRST_REST))
+
+
+def test_little_is_drafted_until_drafts_have_proved_right():
+    controller = DraftController(4, costs(6, 18, 3))
+    assert max(controller.choose(1, [(0, 0)] * 2)) <= FIRST_DRAFTS
+    for _ in range(KNOWN):
+        controller.note(1, [0.99], 1)
+    assert max(controller.choose(1, [(0, 0)] * 2)) > FIRST_DRAFTS
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 8, 16, 32, 64])
+@pytest.mark.parametrize("per_row", [0.0, 0.03, 0.3])
+def test_hopeless_drafts_cost_less_than_three_percent_from_the_start(count, per_row):
+    """Nothing drafted is ever right: what trials cost in the first 200 steps, against plain ones."""
+    controller = DraftController(4, costs(6, 18, 3, per_row=per_row))
+    total = plain = 0.0
+    for _ in range(200):
+        lengths = controller.choose(1, [(0, 0)] * count)
+        due = controller._modelled(1, count, 0, count)
+        drafting = sum(k > 0 for k in lengths)
+        took = due
+        if drafting:
+            known = controller.costs
+            took = due + known.of_all(range(1), drafting) + known.of(SegmentCosts.HEAD, drafting)
+            rows = count + sum(lengths)
+            took += known.of_all(range(1, 4), rows) - known.of_all(range(1, 4), count)
+            took += known.of(SegmentCosts.HEAD, rows) - known.of(SegmentCosts.HEAD, count)
+        total, plain = total + took, plain + due
+        controller.note_step(1, lengths, count, took)
+        for k in lengths:
+            if k:
+                controller.note(1, [0.5] * k, 0)
+    assert total < 1.03 * plain, total / plain
+    assert DraftController(4, SegmentCosts()).worth(1, 2, [0.1, 0.9]) == [True, True]
 
 
 def test_a_pass_needs_enough_drafts_that_are_worth_it():

@@ -496,7 +496,7 @@ def test_damaged_folders_are_named(plain, tmp_path):
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
-        ({"quantization": "awq"}, NotBuiltError),
+        ({"quantization": "fp8"}, NotBuiltError),
         ({"quantization": "zip"}, ConfigError),
         ({"tensor_parallel_size": 2}, NotBuiltError),
         ({"dtype": "float8"}, ConfigError),

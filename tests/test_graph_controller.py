@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from autoglm_phone.errors import ConfigError
 from autoglm_phone.graph.controller import (
     BUCKETS,
+    CROWD,
+    LAST_RETRY,
     CostTable,
+    ExitGate,
     Guard,
     Shares,
     exits_cost,
@@ -156,6 +159,47 @@ def test_over_a_whole_load_the_guard_bounds_the_loss():
         else:
             total += 10.0
     assert total / (10.0 * steps) < 1.005
+
+
+def gate_of(costs: CostTable) -> ExitGate:
+    known = SegmentCosts()
+    seed(known, costs)
+    return ExitGate(costs.num_segments, known)
+
+
+def run_gate(gate: ExitGate, rows: int, leaving: float, slower: float, steps: int) -> int:
+    """Steps in which the gate was open, where this share of tokens leaves at each boundary."""
+    opened = 0
+    for _ in range(steps):
+        if not gate.opens(rows):
+            continue
+        opened += 1
+        there = rows
+        for boundary in range(1, 4):
+            left = round(leaving * there)
+            gate.note(boundary, left, there)
+            there -= left
+        passes = gate.costs.of_all(range(4), rows)
+        head = gate.costs.of(SegmentCosts.HEAD, rows)
+        assert passes is not None
+        assert head is not None
+        gate.note_step(rows, slower * (passes + head), rows)
+    return opened
+
+
+def test_the_gate_closes_on_a_crowd_that_stays():
+    gate = gate_of(table())
+    assert run_gate(gate, 16, leaving=0.0, slower=1.2, steps=4000) < 0.05 * 4000
+    assert run_gate(gate, CROWD - 1, leaving=0.0, slower=1.2, steps=100) == 100
+    assert run_gate(gate_of(table()), 16, leaving=1.0, slower=0.5, steps=400) == 400
+
+
+def test_a_closed_gate_is_tried_again_and_opens_when_tokens_begin_to_leave():
+    gate = gate_of(table())
+    run_gate(gate, 16, leaving=0.0, slower=1.2, steps=2000)
+    assert run_gate(gate, 16, leaving=1.0, slower=0.5, steps=LAST_RETRY) > 0
+    run_gate(gate, 16, leaving=1.0, slower=0.5, steps=8 * LAST_RETRY)
+    assert run_gate(gate, 16, leaving=1.0, slower=0.5, steps=100) == 100
 
 
 def test_shares_start_from_an_assumption_and_follow():

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoglm_phone.backends.masses import page_masses
 from autoglm_phone.graph.kv import DROPPED, Extent, give_back, kept, visible, visible_keys
 from autoglm_phone.graph.plan import KVPolicy
-from autoglm_phone.runner.kv_view import chunk_view, decode_view, page_masses
+from autoglm_phone.runner.kv_view import chunk_view, decode_view
 
 policies = st.builds(
     KVPolicy,

@@ -29,6 +29,7 @@ LAZY = {
     "train": ("autoglm_phone.train.cli", "app", "train", "Train the native family on the world."),
     "eval": ("autoglm_phone.bench.cli", "eval_app", "train", "Score a model on a suite."),
     "bench": ("autoglm_phone.bench.cli", "app", "bench", "Measure latency, memory and load."),
+    "graph": ("autoglm_phone.graph.show", "app", "train", "Draw what ran for a request."),
     "exits": ("autoglm_phone.graph.cli", "app", "train", "Calibrate early exits and train the depth probe."),
     "compress": ("autoglm_phone.compress.cli", "app", "train", "Make a checkpoint small."),
 }
@@ -44,8 +45,10 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16 (half).")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    quantization: Annotated[str | None, typer.Option(help="Weight format (not built yet).")] = None,
-    quantized: Annotated[bool, typer.Option("--quantized", help="Serve the quantized model (not built yet).")] = False,
+    quantization: Annotated[
+        str | None, typer.Option(help="What the files must be: none, awq, gptq, int4, int8; default: as they are.")
+    ] = None,
+    quantized: Annotated[bool, typer.Option("--quantized", help="Serve the bundled INT4 model.")] = False,
     tensor_parallel_size: Annotated[int, typer.Option(help="GPUs to spread the model over (1 for now).")] = 1,
     max_model_len: Annotated[int | None, typer.Option(help="Context in tokens; default: the model's own.")] = None,
     max_num_seqs: Annotated[
@@ -66,6 +69,32 @@ def serve(
     api_key: Annotated[list[str] | None, typer.Option(help="Key that clients must send; repeatable.")] = None,
     api_key_file: Annotated[Path | None, typer.Option(help="File with one key a line.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of requests that bring none.")] = 0,
+    dynamic_graph: Annotated[
+        bool | None,
+        typer.Option(
+            "--dynamic-graph/--no-dynamic-graph",
+            "--enable-dynamic-graph/--no-enable-dynamic-graph",
+            help="Run only the layers, towers and cache that a request needs. Default: on, or ENABLE_DYNAMIC_GRAPH.",
+        ),
+    ] = None,
+    exit_policy: Annotated[
+        str, typer.Option(help="auto, full, confidence or lossless; clients may override.")
+    ] = "auto",
+    exit_risk: Annotated[
+        float, typer.Option(help="Share of tokens that may differ from the whole decoder's; 0: none.")
+    ] = 0.01,
+    tower_memory: Annotated[
+        int | None, typer.Option(help="Bytes of loaded vision and audio towers; default: all stay.")
+    ] = None,
+    offload_segments: Annotated[
+        bool, typer.Option("--offload-segments", help="Keep decoder segments out of memory while they do not run.")
+    ] = False,
+    kv_policy: Annotated[
+        str, typer.Option(help="full, auto (rewritten while streaming), window, evict, int8, fp8")
+    ] = "full",
+    response_cache_mb: Annotated[
+        int, typer.Option(help="MiB of whole answers to greedy requests, kept for equal ones; 0: off.")
+    ] = 0,
     log_level: Annotated[str, typer.Option(help="debug, info, warning, error.")] = "info",
 ) -> None:
     """Serve a model behind the OpenAI API."""
@@ -94,6 +123,13 @@ def serve(
         kv_cache_memory=kv_cache_memory,
         threads=threads,
         seed=seed,
+        dynamic_graph=dynamic_graph,
+        exit_policy=exit_policy,
+        exit_risk=exit_risk,
+        tower_memory=tower_memory,
+        offload_segments=offload_segments,
+        kv_policy=kv_policy,
+        response_cache_mb=response_cache_mb,
         limit_mm_per_prompt=c.read_limits(limit_mm_per_prompt),
         mm_processor_kwargs=c.read_processor_kwargs(mm_processor_kwargs),
         allowed_media_domains=tuple(allowed_media_domains or ()),

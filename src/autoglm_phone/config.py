@@ -10,6 +10,7 @@ from autoglm_phone.errors import ConfigError, NotBuiltError
 from autoglm_phone.graph.plan import EXIT_KINDS, KV_KINDS, ExitKind, KVKind
 
 MIB = 1 << 20
+KV_BUILT: tuple[KVKind, ...] = ("full", "window", "evict", "int8", "fp8")  # that a runner may know; a device may refuse
 
 DTYPES = {
     "auto": "auto",
@@ -19,7 +20,9 @@ DTYPES = {
     "float16": "float16",
     "half": "float16",
 }
-QUANTIZATIONS = ("awq", "gptq", "int8", "int4", "fp8", "compressed-tensors", "gguf")
+# What --quantization may say. It never changes how files are read: it is compared with what they are.
+QUANTIZATIONS = ("none", "awq", "gptq", "int8", "int4", "autoglm", "compressed-tensors")
+QUANTIZATIONS_TO_COME = ("fp8", "gguf")
 
 
 _WORDS = {**dict.fromkeys(("", "1", "true", "yes", "on"), True), **dict.fromkeys(("0", "false", "no", "off"), False)}
@@ -44,7 +47,7 @@ class EngineConfig:
 
     dtype: str = "auto"  # auto: float32 on CPU (bf16 needs AMX or AVX512-BF16 to be quicker), bfloat16 on GPU
     device: str = "auto"  # auto: cuda if there is one, else cpu
-    quantization: str | None = None
+    quantization: str | None = None  # None: whatever the files are; else they must be that
     tensor_parallel_size: int = 1
     max_model_len: int | None = None  # None: the model's own context, or what the KV pages can hold if that is less
     max_num_seqs: int = 32  # on two cores, throughput is flat beyond it while latency grows
@@ -67,21 +70,23 @@ class EngineConfig:
     # tokens run deeper than they need
     tower_memory: int | None = None  # bytes of loaded towers; None: all may stay
     offload_segments: bool = False  # keep decoder segments out of memory while they are not run
-    kv_policy: KVKind | Literal["auto"] = "auto"  # of requests that name none; auto: the planner chooses
+    # Of requests that name none. auto lets the planner rewrite long answers, which costs quality: not by default.
+    kv_policy: KVKind | Literal["auto"] = "full"
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise ConfigError(f"unknown dtype {self.dtype!r}; choose one of {', '.join(DTYPES)}", param="dtype")
         if self.quantization is not None:
+            if self.quantization in QUANTIZATIONS_TO_COME:
+                raise NotBuiltError(
+                    f"quantization {self.quantization!r} is not built yet; use one of {', '.join(QUANTIZATIONS)}",
+                    param="quantization",
+                )
             if self.quantization not in QUANTIZATIONS:
                 raise ConfigError(
                     f"unknown quantization {self.quantization!r}; known kinds are {', '.join(QUANTIZATIONS)}",
                     param="quantization",
                 )
-            raise NotBuiltError(
-                f"quantization {self.quantization!r} is not built yet; leave the flag out to run in full precision",
-                param="quantization",
-            )
         self._at_least("tensor_parallel_size", 1)
         if self.tensor_parallel_size > 1:
             raise NotBuiltError("tensor_parallel_size above 1 is not built yet; use 1", param="tensor_parallel_size")
@@ -99,6 +104,11 @@ class EngineConfig:
                 raise ConfigError(
                     f"unknown {name} {getattr(self, name)!r}; choose auto, {', '.join(kinds)}", param=name
                 )
+        if self.kv_policy not in ("auto", *KV_BUILT):
+            raise NotBuiltError(
+                f"kv_policy {self.kv_policy!r} is not built yet; choose auto or {', '.join(KV_BUILT)}",
+                param="kv_policy",
+            )
         if not 0 <= self.exit_risk < 1:
             raise ConfigError(f"exit_risk {self.exit_risk} must lie in [0, 1)", param="exit_risk")
         if not 0 < self.gpu_memory_utilization <= 1:

@@ -16,6 +16,8 @@ from autoglm_phone.config import EngineConfig
 from autoglm_phone.engine.core import Engine
 from autoglm_phone.engine.request import EngineRequest, SamplingParams, TokenLogprob
 from autoglm_phone.errors import ContextLengthError, EngineError, InvalidRequestError
+from autoglm_phone.graph.plan import GraphRequest
+from autoglm_phone.graph.request import read_graph_request
 from autoglm_phone.media.load import MediaLimits
 
 _NO_LIMITS = MediaLimits(max_images=256, max_audios=256, max_seconds=3600.0)
@@ -23,7 +25,7 @@ _NO_LIMITS = MediaLimits(max_images=256, max_audios=256, max_seconds=3600.0)
 
 @dataclass(frozen=True)
 class CompletionOutput:
-    """One answer. reasoning: the thought of a chat, "" if there was none."""
+    """One answer. reasoning: the thought of a chat, "" if there was none. graph: the trace, if it was asked for."""
 
     index: int
     text: str
@@ -33,6 +35,7 @@ class CompletionOutput:
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[TokenLogprob, ...] | None = None
+    graph: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class LLM:
 
     Args:
         model: a model folder, or "mini" for the bundled model.
-        engine: further fields of EngineConfig (max_model_len, max_num_seqs, kv_cache_memory, seed, …).
+        engine: further fields of EngineConfig (max_model_len, max_num_seqs, kv_cache_memory, seed, dynamic_graph, …).
 
     Raises:
         CheckpointError, ConfigError, NotBuiltError: the model or an option can't be used.
@@ -100,15 +103,18 @@ class LLM:
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
         n: int = 1,
+        graph: Mapping[str, Any] | None = None,
+        return_graph: bool = False,
     ) -> list[RequestOutput]:
-        """Continues plain text (or token ids), without a chat template."""
+        """Continues plain text (or token ids), without a chat template. graph, return_graph: as in `chat`."""
         single = isinstance(prompts, str) or (len(prompts) > 0 and isinstance(prompts[0], int))
         many: list[Any] = [prompts] if single else list(prompts)
         params = self._params(sampling_params, len(many))
+        wish = _graph(graph, return_graph)
         jobs = []
         for prompt, sampling in zip(many, params, strict=True):
             made = self._service.prompts.plain(prompt)
-            generation = Generation(self._id(), made, self._fit(sampling, made), n=n, raw=True)
+            generation = Generation(self._id(), made, self._fit(sampling, made), n=n, raw=True, graph=wish)
             jobs.append(_Job(generation, prompt if isinstance(prompt, str) else None))
         return self._run(jobs)
 
@@ -123,15 +129,22 @@ class LLM:
         tools: Sequence[Mapping[str, Any]] | None = None,
         max_thinking_tokens: int | None = None,
         max_reasoning_steps: int | None = None,
+        graph: Mapping[str, Any] | None = None,
+        return_graph: bool = False,
     ) -> list[RequestOutput]:
         """Answers one conversation, or a list of them.
 
         Parts of user messages may also hold objects: {"type": "image", "image": PIL image, path or bytes},
         {"type": "audio", "audio": float32 samples at 16 kHz, (samples, rate), path or bytes}.
+
+        Args:
+            graph: what to ask of the dynamic graph, such as {"policy": "fixed", "max_depth": 12}.
+            return_graph: give each output its trace: what really ran.
         """
         many = [messages] if messages and isinstance(messages[0], Mapping) else list(messages)
         params = self._params(sampling_params, len(many))
         toolset = read_tools(tools, None)
+        wish = _graph(graph, return_graph)
         jobs = []
         for conversation, sampling in zip(many, params, strict=True):
             made = self._service.prompts.chat(conversation, tools=toolset.definitions, enable_thinking=enable_thinking)
@@ -140,7 +153,8 @@ class LLM:
                 sampling = replace(sampling, thinking=budget)
             style = choose_style(return_reasoning, structured=bool(tools))
             sampling = self._fit(sampling, made)
-            jobs.append(_Job(Generation(self._id(), made, sampling, n=n, style=style, tools=toolset), None))
+            made_of = Generation(self._id(), made, sampling, n=n, style=style, tools=toolset, graph=wish)
+            jobs.append(_Job(made_of, None))
         return self._run(jobs)
 
     def get_tokenizer(self) -> Any:
@@ -177,7 +191,7 @@ class LLM:
         for job in jobs:
             job.answers = [Answer(i) for i in range(job.generation.n)]
             for answer in job.answers:
-                request = _request(job.generation, answer.index)
+                request = job.generation.request(answer.index)
                 streams[request.request_id] = (
                     ChoiceStream(self._service.tokenizer, job.generation, answer.index),
                     answer,
@@ -201,6 +215,8 @@ class LLM:
             raise EngineError(step.error or "the engine failed on this request")
         stream, answer = streams[step.request_id]
         update = stream.push(step)
+        if update.finish_reason is not None and step.finish_reason is None:
+            update.graph = self._engine.trace(step.request_id)
         answer.add(update)
         if update.finish_reason is not None:
             del streams[step.request_id]
@@ -218,6 +234,12 @@ class _SyncEngine:
 
     def shutdown(self) -> None: ...
 
+    def check(self, request: EngineRequest) -> None:
+        self.engine.check_request(request)
+
+    def abort(self, request_id: str) -> None:
+        self.engine.abort(request_id)
+
     def stats(self) -> Any:
         return self.engine.stats()
 
@@ -225,11 +247,8 @@ class _SyncEngine:
         raise EngineError("LLM steps its engine itself")
 
 
-def _request(generation: Generation, index: int) -> EngineRequest:
-    sampling = generation.sampling
-    if index and sampling.seed is not None:
-        sampling = replace(sampling, seed=(sampling.seed + index) % 2**63)
-    return EngineRequest(f"{generation.request_id}-{index}", generation.prompt.ids, sampling, generation.prompt.media)
+def _graph(wish: Mapping[str, Any] | None, trace: bool) -> GraphRequest | None:
+    return None if wish is None and not trace else read_graph_request(wish, trace=trace)
 
 
 def _output(job: _Job) -> RequestOutput:
@@ -244,6 +263,7 @@ def _output(job: _Job) -> RequestOutput:
             a.reasoning,
             tuple(a.calls),
             tuple(a.logprobs) if wants_logprobs else None,
+            a.graph,
         )
         for a in job.answers
     )

@@ -11,10 +11,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from autoglm_phone.api import format, sse
+from autoglm_phone.api import format, response_cache, sse
 from autoglm_phone.api.body import error_docs, json_doc, read_json
 from autoglm_phone.api.limits import unless_gone
-from autoglm_phone.api.sampling import read_sampling
+from autoglm_phone.api.response_cache import Visit, mark
+from autoglm_phone.api.sampling import read_graph, read_sampling
 from autoglm_phone.api.schema import ChatBody
 from autoglm_phone.api.state import ServerState, cache_salt, model_for, server
 from autoglm_phone.chat.present import choose_style
@@ -41,10 +42,12 @@ async def chat_completions(request: Request) -> Response:
         generation = await asyncio.to_thread(prepare, service, body, cache_salt(request))
         state = server(request)
         state.metrics.request(n, generation.sampling.max_tokens, [m.kind for m in generation.prompt.media])
+        visit = Visit(state.responses, body, generation, "chat", state.config.model)
+        headers = response_cache.headers([visit])
         if body.stream:
             kept[0] = True
-            return sse.stream(_chunks(service, generation, body, name, state), held)
-        answers = await unless_gone(request, service.collect(generation))
+            return sse.stream(_chunks(service, visit, body, name, state), held, headers)
+        answers = await unless_gone(request, visit.collect(service))
     state.metrics.answered(sum(a.reasoning_tokens for a in answers), sum(len(a.calls) for a in answers))
     return JSONResponse(
         {
@@ -52,10 +55,11 @@ async def chat_completions(request: Request) -> Response:
             "object": "chat.completion",
             "created": int(time.time()),
             "model": name,
-            "choices": [_choice(service, a, bool(body.logprobs)) for a in answers],
-            "usage": format.usage(len(generation.prompt.ids), answers),
+            "choices": [_choice(service, a, generation, bool(body.logprobs)) for a in answers],
+            "usage": mark(format.usage(len(generation.prompt.ids), answers), [visit]),
             "system_fingerprint": None,
-        }
+        },
+        headers=headers,
     )
 
 
@@ -68,7 +72,8 @@ def prepare(service: Service, body: ChatBody, salt: str) -> Generation:
         raise NotBuiltError("only text answers are available; 'modalities' must be ['text']", param="modalities")
     if body.top_logprobs and not body.logprobs:
         raise InvalidRequestError("'top_logprobs' needs 'logprobs' to be true", param="top_logprobs")
-    if body.max_thinking_tokens == 0 or body.max_reasoning_steps == 0:
+    graph = read_graph(body)
+    if body.thought_tokens == 0 or body.max_reasoning_steps == 0:
         thinking = False
     prompt = service.prompts.chat(
         body.messages,
@@ -79,7 +84,7 @@ def prepare(service: Service, body: ChatBody, salt: str) -> Generation:
         template_kwargs=kwargs,
     )
     thinks = prompt.opening == "reasoning" or (prompt.opening == "undecided" and thinking is True)
-    budget = service.thinking_budget(body.max_thinking_tokens, body.max_reasoning_steps) if thinks else None
+    budget = service.thinking_budget(body.thought_tokens, body.max_reasoning_steps) if thinks else None
     grammar = _grammar(service, body.response_format, tools, thinks, budget)
     max_tokens = body.max_completion_tokens if body.max_completion_tokens is not None else body.max_tokens
     sampling = read_sampling(
@@ -92,7 +97,7 @@ def prepare(service: Service, body: ChatBody, salt: str) -> Generation:
         grammar=grammar,
     )
     structured = bool(tools.definitions) or grammar is not None
-    return Generation(
+    generation = Generation(
         "chatcmpl-" + secrets.token_hex(16),
         prompt,
         sampling,
@@ -101,7 +106,10 @@ def prepare(service: Service, body: ChatBody, salt: str) -> Generation:
         tools=tools,
         include_stop=bool(body.include_stop_str_in_output),
         cache_salt=salt,
+        graph=graph,
     )
+    service.check(generation)
+    return generation
 
 
 def _grammar(
@@ -131,25 +139,27 @@ def _grammar(
     return None
 
 
-def _choice(service: Service, answer: Answer, logprobs: bool) -> dict[str, Any]:
+def _choice(service: Service, answer: Answer, generation: Generation, logprobs: bool) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": answer.content, "refusal": None}
     if answer.reasoning:
         message["reasoning_content"] = message["reasoning"] = answer.reasoning
     if answer.calls:
         message["content"] = answer.content or None
         message["tool_calls"] = [format.tool_call(c) for c in answer.calls]
-    return {
+    choice = {
         "index": answer.index,
         "message": message,
         "logprobs": {"content": format.chat_logprobs(service.tokenizer, answer.logprobs)} if logprobs else None,
         "finish_reason": answer.finish_reason,
         "stop_reason": answer.stop_reason,
     }
+    return {**choice, "graph": answer.graph} if generation.wants_trace else choice
 
 
 async def _chunks(
-    service: Service, generation: Generation, body: ChatBody, model: str, state: ServerState
+    service: Service, visit: Visit, body: ChatBody, model: str, state: ServerState
 ) -> AsyncGenerator[dict[str, Any], None]:
+    generation = visit.generation
     created = int(time.time())
     with_usage = body.stream_options is not None and body.stream_options.include_usage
 
@@ -168,7 +178,7 @@ async def _chunks(
 
     yield chunk([choice(i, {"role": "assistant", "content": ""}) for i in range(generation.n)])
     answers = [Answer(i) for i in range(generation.n)]
-    updates = service.run(generation)
+    updates = visit.run(service)
     try:
         async for update in updates:
             answer = answers[update.index]
@@ -189,9 +199,11 @@ async def _chunks(
                     part["logprobs"] = {"content": format.chat_logprobs(service.tokenizer, update.logprobs)}
                 if update.finish_reason is not None:
                     part["stop_reason"] = update.stop_reason
+                    if generation.wants_trace:
+                        part["graph"] = update.graph
                 yield chunk([part])
     finally:
         await updates.aclose()
         state.metrics.answered(sum(a.reasoning_tokens for a in answers), sum(len(a.calls) for a in answers))
     if with_usage:
-        yield chunk([], format.usage(len(generation.prompt.ids), answers))
+        yield chunk([], mark(format.usage(len(generation.prompt.ids), answers), [visit]))

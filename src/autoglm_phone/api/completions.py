@@ -12,10 +12,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from autoglm_phone.api import format, limits, sse
+from autoglm_phone.api import format, limits, response_cache, sse
 from autoglm_phone.api.body import error_docs, json_doc, read_json
 from autoglm_phone.api.limits import unless_gone
-from autoglm_phone.api.sampling import read_sampling
+from autoglm_phone.api.response_cache import Visit, mark
+from autoglm_phone.api.sampling import read_graph, read_sampling
 from autoglm_phone.api.schema import CompletionBody
 from autoglm_phone.api.state import cache_salt, model_for, server
 from autoglm_phone.chat.service import Answer, Generation, Service
@@ -43,10 +44,13 @@ async def completions(request: Request) -> Response:
         generations = await asyncio.to_thread(_prepare, service, body, prompts, cache_salt(request))
         for generation in generations:
             server(request).metrics.request(generation.n, generation.sampling.max_tokens, [])
+        state = server(request)
+        visits = [Visit(state.responses, body, g, "completion", state.config.model) for g in generations]
+        headers = response_cache.headers(visits)
         if body.stream:
             kept[0] = True
-            return sse.stream(_chunks(service, generations, body, name), held)
-        groups = await unless_gone(request, _collect(service, generations))
+            return sse.stream(_chunks(service, visits, body, name), held, headers)
+        groups = await unless_gone(request, _collect(service, visits))
     choices = [
         _choice(service, generation, answer, body, g * generation.n + answer.index)
         for g, (generation, answers) in enumerate(zip(generations, groups, strict=True))
@@ -59,8 +63,9 @@ async def completions(request: Request) -> Response:
             "created": int(time.time()),
             "model": name,
             "choices": choices,
-            "usage": _usage(generations, groups),
-        }
+            "usage": _usage(visits, groups),
+        },
+        headers=headers,
     )
 
 
@@ -72,6 +77,7 @@ def _prompts(prompt: Any) -> list[str | list[int]]:
 
 def _prepare(service: Service, body: CompletionBody, prompts: list[str | list[int]], salt: str) -> list[Generation]:
     request_id = "cmpl-" + secrets.token_hex(16)
+    graph = read_graph(body)
     out = []
     for i, prompt in enumerate(prompts):
         made = service.prompts.plain(prompt)
@@ -93,14 +99,16 @@ def _prepare(service: Service, body: CompletionBody, prompts: list[str | list[in
                 skip_special=body.skip_special_tokens is not False,
                 include_stop=bool(body.include_stop_str_in_output),
                 cache_salt=salt,
+                graph=graph,
             )
         )
+        service.check(out[-1])
     return out
 
 
-async def _collect(service: Service, generations: list[Generation]) -> list[list[Answer]]:
+async def _collect(service: Service, visits: list[Visit]) -> list[list[Answer]]:
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(service.collect(g)) for g in generations]
+        tasks = [group.create_task(visit.collect(service)) for visit in visits]
     return [t.result() for t in tasks]
 
 
@@ -118,22 +126,25 @@ def _choice(
             logprobs = format.completion_logprobs(service.tokenizer, [*before, *answer.logprobs], [*prompt, *ids])
         else:
             logprobs = format.completion_logprobs(service.tokenizer, answer.logprobs, ids)
-    return {
+    choice = {
         "index": index,
         "text": echoed + text,
         "logprobs": logprobs,
         "finish_reason": answer.finish_reason,
         "stop_reason": answer.stop_reason,
     }
+    return {**choice, "graph": answer.graph} if generation.wants_trace else choice
 
 
-def _usage(generations: list[Generation], groups: list[list[Answer]]) -> dict[str, Any]:
-    return format.usage(sum(len(g.prompt.ids) for g in generations), [a for group in groups for a in group])
+def _usage(visits: list[Visit], groups: list[list[Answer]]) -> dict[str, Any]:
+    prompt_tokens = sum(len(visit.generation.prompt.ids) for visit in visits)
+    return mark(format.usage(prompt_tokens, [a for group in groups for a in group]), visits)
 
 
 async def _chunks(
-    service: Service, generations: list[Generation], body: CompletionBody, model: str
+    service: Service, visits: list[Visit], body: CompletionBody, model: str
 ) -> AsyncGenerator[dict[str, Any], None]:
+    generations = [visit.generation for visit in visits]
     created = int(time.time())
     with_usage = body.stream_options is not None and body.stream_options.include_usage
 
@@ -153,7 +164,7 @@ async def _chunks(
             text = service.tokenizer.decode(generation.prompt.ids, skip_special=generation.skip_special)
             for i in range(generation.n):
                 yield chunk([{"index": g * generation.n + i, "text": text, "logprobs": None, "finish_reason": None}])
-        async with contextlib.aclosing(service.run(generation)) as updates:
+        async with contextlib.aclosing(visits[g].run(service)) as updates:
             async for update in updates:
                 groups[g][update.index].add(update)
                 if not update.delta and update.finish_reason is None:
@@ -169,6 +180,8 @@ async def _chunks(
                     part["logprobs"] = format.completion_logprobs(service.tokenizer, update.logprobs, ids)
                 if update.finish_reason is not None:
                     part["stop_reason"] = update.stop_reason
+                    if generation.wants_trace:
+                        part["graph"] = update.graph
                 yield chunk([part])
     if with_usage:
-        yield chunk([], _usage(generations, groups))
+        yield chunk([], _usage(visits, groups))

@@ -9,15 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from autoglm_phone.config import EngineConfig
-from autoglm_phone.errors import ConfigError, NotBuiltError
+from autoglm_phone.errors import ConfigError
 
 # Flags of parts that later releases bring: known by name, so that they are refused and not ignored.
 NOT_BUILT = {
-    "enable_dynamic_graph": "the dynamic graph",
-    "graph_policy": "the dynamic graph",
-    "exit_risk": "calibrated early exits",
-    "tower_memory": "tower offload under a memory budget",
-    "offload_segments": "segment offload",
     "kv_cache_dtype": "quantized KV caches",
     "speculative_config": "speculative decoding",
     "enable_lora": "adapters",
@@ -50,6 +45,16 @@ class ServeConfig:
     threads: int | None = None  # None: torch's own choice
     seed: int = 0  # of requests that bring none
 
+    # The dynamic graph.
+    dynamic_graph: bool | None = None  # None: what ENABLE_DYNAMIC_GRAPH says, else on
+    exit_policy: str = "auto"  # of requests that name none
+    exit_risk: float = 0.01  # what calibration certifies by default
+    tower_memory: int | None = None  # bytes; None: towers stay once they were loaded
+    offload_segments: bool = False  # slow: for machines that can't hold the whole decoder
+    kv_policy: str = "full"  # of requests that name none; EngineConfig says why
+
+    response_cache_mb: int = 0  # 0: off, since it keeps clients' texts in memory
+
     # What a request may bring.
     limit_mm_per_prompt: Mapping[str, int] = field(default_factory=lambda: {"image": 10, "audio": 10})
     mm_processor_kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -72,9 +77,23 @@ class ServeConfig:
             if kind not in ("image", "audio"):
                 raise ConfigError(f"--limit-mm-per-prompt knows image and audio, not {kind!r}")
             _between(f"limit-mm-per-prompt {kind}", count, 0, 256)
-        if self.quantized:
-            raise NotBuiltError("--quantized is not built yet; leave it out to serve the checkpoint in full precision")
+        _between("response-cache-mb", self.response_cache_mb, 0, 1 << 20)
+        if self.exit_policy == "fixed":
+            raise ConfigError(
+                "--exit-policy fixed has no depth of its own: clients choose it with graph.max_depth; "
+                "use auto, full, confidence or lossless"
+            )
+        if self.quantized and self.model not in ("mini", "mini-int4"):
+            raise ConfigError(
+                f"--quantized serves the bundled INT4 model instead of the bundled mini; whether {self.model} is "
+                "quantized shows in its files: leave the flag out"
+            )
         self.engine_config()
+
+    @property
+    def model_name(self) -> str:
+        """What to load: --quantized stands for the bundled INT4 model."""
+        return "mini-int4" if self.quantized else self.model
 
     def engine_config(self) -> EngineConfig:
         """The engine's part. It checks its own fields, unbuilt ones included."""
@@ -92,6 +111,12 @@ class ServeConfig:
             gpu_memory_utilization=self.gpu_memory_utilization,
             threads=self.threads,
             seed=self.seed,
+            exit_policy=self.exit_policy,  # type: ignore[arg-type]  # checked there
+            exit_risk=self.exit_risk,
+            tower_memory=self.tower_memory,
+            offload_segments=self.offload_segments,
+            kv_policy=self.kv_policy,  # type: ignore[arg-type]
+            **({} if self.dynamic_graph is None else {"dynamic_graph": self.dynamic_graph}),
         )
 
 

@@ -31,8 +31,6 @@ MAX_TRANSCRIPT_TOKENS = 448  # of one 30 s window (Whisper's bound)
 
 # Fields of later releases and of other servers that change what a client gets: refused by name, not ignored.
 NOT_BUILT_FIELDS = {
-    "graph": "the dynamic graph comes with a later release",
-    "return_graph": "graph traces come with a later release",
     "best_of": "ask for 'n' answers and choose among them",
     "use_beam_search": "beam search is not available",
     "suffix": "this model can't fill in the middle",

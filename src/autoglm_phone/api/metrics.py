@@ -10,7 +10,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from autoglm_phone.api.response_cache import ResponseCache
+
 PREFIX = "autoglm_phone:"
+_TOWERS = ("image", "audio")
+_REWRITES = ("depth", "kv", "thought")
 _FINISHED = ("stop", "length", "abort", "error")
 # EngineStats histogram → (metric, help)
 _HISTOGRAMS = {
@@ -26,11 +30,14 @@ _HISTOGRAMS = {
 
 
 class Metrics:
-    """model: the served name, the one value of the label `model_name`. stats: the engine's, or None while loading."""
+    """model: the served name, the one value of the label `model_name`. stats: the engine's, or None while loading.
+    responses: None without a response cache."""
 
-    def __init__(self, model: str, stats: Callable[[], Any]):
+    def __init__(self, model: str, stats: Callable[[], Any], responses: ResponseCache | None = None):
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(_EngineCollector(model, stats))
+        if responses is not None:
+            self.registry.register(_ResponseCollector(responses))
         self._http = Counter(
             f"{PREFIX}http_requests", "HTTP requests by route and status", ["route", "status"], registry=self.registry
         )
@@ -85,6 +92,7 @@ class _EngineCollector(Collector):
             ("num_requests_running", "Requests in the running batch", stats.running),
             ("num_requests_waiting", "Requests that wait", stats.waiting),
             ("kv_cache_usage_perc", "Share of KV pages in use, 0 to 1", stats.kv_usage),
+            ("tower_loaded_bytes", "Bytes of vision and audio towers in memory", stats.tower_bytes),
         ):
             gauge = GaugeMetricFamily(PREFIX + name, text, labels=names)
             gauge.add_metric(values, value)
@@ -97,10 +105,25 @@ class _EngineCollector(Collector):
             ("generation_tokens", "Tokens generated", stats.generation_tokens),
             ("engine_steps", "Engine steps", stats.steps),
             ("engine_failures", "Requests that ended in an engine error", stats.failures),
+            ("layers_skipped", "Layers that generated tokens did without", stats.layers_skipped),
+            ("layers_caught_up", "Layers run later than the token they belong to", stats.layers_caught_up),
+            ("draft_tokens", "Tokens drafted by shallow passes", stats.drafted),
+            ("draft_accepted_tokens", "Drafts that the whole depth confirmed", stats.accepted),
         ):
             counter = CounterMetricFamily(PREFIX + name, text, labels=names)
             counter.add_metric(values, value)
             yield counter
+        for name, text, label, seen, known in (
+            ("exit_tokens", "Generated tokens by the layers that they ran", "layers", stats.exits, sorted(stats.exits)),
+            ("tower_loads", "Towers loaded into memory", "tower", stats.tower_loads, _TOWERS),
+            ("tower_unloads", "Towers dropped from memory", "tower", stats.tower_unloads, _TOWERS),
+            ("tower_runs", "Pictures and clips that a tower ran on", "tower", stats.tower_runs, _TOWERS),
+            ("graph_rewrites", "Plans changed while their request ran", "what", stats.rewrites, _REWRITES),
+        ):
+            family = CounterMetricFamily(PREFIX + name, text, labels=[*names, label])
+            for value in known:
+                family.add_metric([*values, str(value)], seen[value])
+            yield family
         success = CounterMetricFamily(
             f"{PREFIX}request_success", "Finished requests by reason", labels=[*names, "finished_reason"]
         )
@@ -112,6 +135,23 @@ class _EngineCollector(Collector):
         yield pages
         for field, (name, text) in _HISTOGRAMS.items():
             yield _histogram(PREFIX + name, text, names, values, getattr(stats, field))
+
+
+class _ResponseCollector(Collector):
+    """Reads the response cache's own numbers at each scrape."""
+
+    def __init__(self, responses: ResponseCache):
+        self._responses = responses
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        cache, name = self._responses, PREFIX + "response_cache_"
+        yield CounterMetricFamily(name + "queries", "Requests looked up in the response cache", cache.queries)
+        yield CounterMetricFamily(name + "hits", "Requests answered from the response cache", cache.hits)
+        yield GaugeMetricFamily(name + "bytes", "Bytes of kept answers (estimated)", cache.bytes)
+        yield GaugeMetricFamily(name + "entries", "Answers kept", len(cache))
 
 
 def _histogram(name: str, text: str, labels: list[str], values: list[str], source: Any) -> HistogramMetricFamily:

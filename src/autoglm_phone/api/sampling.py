@@ -10,6 +10,8 @@ from autoglm_phone.api.schema import SamplingBody
 from autoglm_phone.chat.service import ModelInfo
 from autoglm_phone.engine.request import SamplingParams, ThinkingBudget
 from autoglm_phone.errors import ContextLengthError, InvalidRequestError
+from autoglm_phone.graph.plan import GraphRequest
+from autoglm_phone.graph.request import read_graph_request
 
 
 def read_sampling(
@@ -62,6 +64,17 @@ def read_sampling(
         thinking=thinking,
         grammar=grammar,
     )
+
+
+def read_graph(body: SamplingBody) -> GraphRequest | None:
+    """What the request asks of the dynamic graph; None: nothing.
+
+    Raises:
+        InvalidRequestError: a field under `graph` that does not exist or is out of its bounds; `param` names it.
+    """
+    if body.graph is None and not body.return_graph:
+        return None
+    return read_graph_request(body.graph, trace=bool(body.return_graph))
 
 
 def read_stops(stop: str | Sequence[str] | None) -> tuple[str, ...]:

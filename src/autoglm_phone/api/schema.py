@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from autoglm_phone.api import limits
+from autoglm_phone.graph.plan import EXIT_KINDS, KV_KINDS
 
 
 def _no_bool(value: Any) -> Any:
@@ -53,6 +54,21 @@ _MESSAGE = {
 Message = Annotated[dict[str, Any], WithJsonSchema(_MESSAGE)]  # read in full by chat.messages
 
 
+_GRAPH = {
+    "type": ["object", "null"],
+    "properties": {
+        "policy": {"type": "string", "enum": ["auto", *EXIT_KINDS]},
+        "max_depth": {"type": "integer", "minimum": 1},
+        "risk": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+        "draft_length": {"type": "integer", "minimum": 0, "maximum": 64},
+        "kv": {"type": "string", "enum": ["auto", *KV_KINDS]},
+        "kv_window": {"type": "integer", "minimum": 1},
+        "kv_budget": {"type": "integer", "minimum": 1},
+    },
+}
+Graph = Annotated[Any, WithJsonSchema(_GRAPH)]  # read in full by graph.request
+
+
 class Body(BaseModel):
     model_config = ConfigDict(extra="allow", allow_inf_nan=False, protected_namespaces=())
 
@@ -83,6 +99,9 @@ class SamplingBody(Body):
     min_tokens: Annotated[Whole, Field(ge=0, le=limits.MAX_TOKENS)] | None = None
     ignore_eos: bool | None = None
     user: Annotated[str, Field(max_length=1024)] | None = None
+    # Ours.
+    graph: Graph = None
+    return_graph: bool | None = None
 
 
 class ChatBody(SamplingBody):
@@ -105,7 +124,15 @@ class ChatBody(SamplingBody):
     return_reasoning: bool | None = None
     max_reasoning_steps: Annotated[Whole, Field(ge=0, le=10_000)] | None = None
     max_thinking_tokens: Annotated[Whole, Field(ge=0, le=limits.MAX_TOKENS)] | None = None
+    max_reasoning_tokens: Annotated[Whole, Field(ge=0, le=limits.MAX_TOKENS)] | None = None
+    thinking_budget: Annotated[Whole, Field(ge=0, le=limits.MAX_TOKENS)] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
+
+    @property
+    def thought_tokens(self) -> int | None:
+        """The bound on the thought: one field under three names, of which the smallest counts."""
+        given = (self.max_thinking_tokens, self.max_reasoning_tokens, self.thinking_budget)
+        return min((value for value in given if value is not None), default=None)
 
 
 TokenList = Annotated[list[Whole], Field(min_length=1)]

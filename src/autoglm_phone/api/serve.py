@@ -74,7 +74,7 @@ def load(config: ServeConfig) -> Service:
         fetch=FetchPolicy(config.allowed_media_domains),
     )
     return load_service(
-        config.model,
+        config.model_name,
         config.engine_config(),
         wrap=AsyncEngine,
         names=config.served_model_names,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any
 
 from fastapi.responses import StreamingResponse
@@ -19,10 +19,12 @@ def event(data: Any) -> bytes:
 
 
 def stream(
-    chunks: AsyncGenerator[dict[str, Any], None], held: contextlib.AbstractContextManager[Any]
+    chunks: AsyncGenerator[dict[str, Any], None],
+    held: contextlib.AbstractContextManager[Any],
+    headers: Mapping[str, str] | None = None,
 ) -> StreamingResponse:
     """Streams the chunks. `held` (places in the queue) is left when the stream ends, however it ends."""
-    return _Stream(_events(chunks), held)
+    return _Stream(_events(chunks), held, headers or {})
 
 
 async def _events(chunks: AsyncGenerator[dict[str, Any], None]) -> AsyncGenerator[bytes, None]:
@@ -41,8 +43,13 @@ async def _events(chunks: AsyncGenerator[dict[str, Any], None]) -> AsyncGenerato
 class _Stream(StreamingResponse):
     """Closes its generator at once when the client goes away, instead of waiting for the garbage collector."""
 
-    def __init__(self, events: AsyncGenerator[bytes, None], held: contextlib.AbstractContextManager[Any]):
-        super().__init__(events, media_type="text/event-stream", headers=HEADERS)
+    def __init__(
+        self,
+        events: AsyncGenerator[bytes, None],
+        held: contextlib.AbstractContextManager[Any],
+        headers: Mapping[str, str],
+    ):
+        super().__init__(events, media_type="text/event-stream", headers={**HEADERS, **headers})
         self._events = events
         self._held = held
 

@@ -9,23 +9,25 @@ from fastapi import Request
 
 from autoglm_phone.api.config import ServeConfig
 from autoglm_phone.api.metrics import Metrics
+from autoglm_phone.api.response_cache import ResponseCache
 from autoglm_phone.chat.service import Service
 from autoglm_phone.errors import NotFoundError, OverloadedError
 
 
 class ServerState:
-    """service is None until the model is loaded."""
+    """service is None until the model is loaded. responses: the response cache, if there is one."""
 
     def __init__(self, config: ServeConfig):
         self.config = config
         self.service: Service | None = None
         self.failed = False
         self.created = int(time.time())
-        self.metrics = Metrics(self.names[0], self._stats)
+        self.responses = ResponseCache(config.response_cache_mb << 20) if config.response_cache_mb else None
+        self.metrics = Metrics(self.names[0], self._stats, self.responses)
 
     @property
     def names(self) -> tuple[str, ...]:
-        return self.config.served_model_names or (self.config.model.rstrip("/").rsplit("/", 1)[-1] or "model",)
+        return self.config.served_model_names or (self.config.model_name.rstrip("/").rsplit("/", 1)[-1] or "model",)
 
     def ready(self, service: Service) -> None:
         self.service = service

@@ -17,6 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from autoglm_phone.backends.quantized import Stacked, Weight
+from autoglm_phone.errors import EngineError
+from autoglm_phone.graph.plan import KVKind
+
 
 @dataclass(frozen=True)
 class AttentionShape:
@@ -51,6 +55,8 @@ class DecodeGroup:
     [B, 1, 1, length], or None if all keys count for all rows.
     pages: P → long [B * P], the first P pages of each row, padded with any valid page; made only when asked for.
     num_pages: pages that hold `length` keys.
+    narrow: format of the pages (int8, fp8), which then are frames (backends.narrow); None: floats.
+    masses: takes float32 [B, pages], the share of attention on each page, once a layer; None: nobody asks.
     identity: which sequences these are, and their lengths: lets a backend keep a dense copy of their contexts between
     steps (same identity, every length one more: only one token is new). None where the rows do not read whole contexts.
     """
@@ -62,6 +68,8 @@ class DecodeGroup:
     num_pages: int
     pages: Callable[[int], Tensor]
     identity: ContextIdentity | None = None
+    narrow: str | None = None
+    masses: Callable[[Tensor], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,8 @@ class ChunkGroup:
     """Rows of one sequence's prefill chunk.
 
     pages: long [P], the context's pages, or None when the chunk is the whole context (plain causal attention over its
-    own keys). mask: bool [rows, length], True = attend; None for plain causal.
+    own keys). mask: bool [rows, length], True = attend; None for plain causal. narrow, masses: as in DecodeGroup;
+    masses [1, pages] of the last row.
     """
 
     first: int
@@ -77,15 +86,34 @@ class ChunkGroup:
     pages: Tensor | None
     length: int
     mask: Tensor | None
+    narrow: str | None = None
+    masses: Callable[[Tensor], None] | None = None
+
+
+@dataclass(frozen=True)
+class NarrowRows:
+    """Rows of a step whose keys and values are stored in a narrow format.
+
+    rows: long [n] among the step's. slots: long [n], frame * tokens a frame + place.
+    """
+
+    kind: str
+    rows: Tensor
+    slots: Tensor
 
 
 @dataclass(frozen=True)
 class AttentionPlan:
-    """What each row of a step attends to, in one segment's pages."""
+    """What each row of a step attends to, in one segment's pages.
+
+    narrow: rows that are written in a narrow format. wide: the other rows, long, to which the step's slots belong;
+    None: all rows."""
 
     segment: int
     decodes: Sequence[DecodeGroup]
     chunks: Sequence[ChunkGroup]
+    narrow: Sequence[NarrowRows] = ()
+    wide: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +134,8 @@ class CrossGroup:
 class SegmentMeta:
     """A step as one segment sees it.
 
-    slots: long [T], where each row's keys and values are written (page * page_size + offset).
+    slots: long [T], where each row's keys and values are written (page * page_size + offset); without the rows of
+        AttentionPlan.narrow.
     full, window: what full and sliding layers attend to; window is None in models without sliding layers.
     rotary: whatever the backend's `rotary` made of the positions. cross: rows that see media; empty for text.
     """
@@ -153,27 +182,36 @@ class Backend(ABC):
     device: torch.device
     dtype: torch.dtype
 
-    # Packing, once at load time. Weights come as [out, in] tensors of any dtype, on the CPU.
+    # Packing, once at load time. Weights come as [out, in] tensors of any dtype, or packed codes, on the CPU.
 
     @abstractmethod
     def pack_norm(self, weight: Tensor) -> Any:
         """RMSNorm whose output is used by itself."""
 
     @abstractmethod
-    def pack_norm_linear(self, norm: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Any, Any]:
+    def pack_norm_linear(self, norm: Tensor, weight: Weight | Stacked, bias: Tensor | None) -> tuple[Any, Any]:
         """RMSNorm followed by one linear: (norm, linear) handles; a backend may fold one into the other."""
 
     @abstractmethod
-    def pack_linear(self, weight: Tensor, bias: Tensor | None) -> Any: ...
+    def pack_linear(self, weight: Weight | Stacked, bias: Tensor | None) -> Any: ...
 
     @abstractmethod
-    def pack_embedding(self, weight: Tensor) -> Any: ...
+    def pack_embedding(self, weight: Weight) -> Any: ...
 
     @abstractmethod
     def new_pages(
         self, num_segments: int, num_layers: int, num_pages: int, page_size: int, shape: AttentionShape
     ) -> Any:
         """Storage for keys and values of `num_pages` pages, each of one segment with at most `num_layers` layers."""
+
+    # KV formats other than the backend's own. A backend that has none is asked for none.
+
+    narrow_kinds: tuple[KVKind, ...] = ()
+
+    def recode(self, pages: Any, old: Sequence[int], new: Sequence[int], before: str, after: str) -> None:
+        """Copy the tokens of pages `old` of one format to pages `new` of another ("int8", "fp8", or anything else for
+        floats); a negative page number leaves out what would go there."""
+        raise EngineError(f"backend {self.name!r} can't keep keys and values as {after}")
 
     # Operations.
 

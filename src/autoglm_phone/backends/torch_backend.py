@@ -19,6 +19,10 @@ from torch import Tensor
 
 from autoglm_phone.backends.base import AttentionPlan, AttentionShape, Backend, CrossGroup, CrossWeights
 from autoglm_phone.backends.contexts import DenseContexts
+from autoglm_phone.backends.masses import page_masses
+from autoglm_phone.backends.narrow import LARGEST, NarrowPages
+from autoglm_phone.backends.quantized import Handle, PackedWeight, Stacked, Weight, pack
+from autoglm_phone.graph.plan import KVKind
 
 CONTEXT_BYTES = 128 << 20  # dense copies of running contexts: 5,461 tokens of the mini model
 
@@ -38,10 +42,11 @@ class Norm:
 
 @dataclass(frozen=True)
 class KVPages:
-    """pages [layers, pages, page_size, 2 R]: a token's keys, then its values."""
+    """pages [layers, pages, page_size, 2 R]: a token's keys, then its values. narrow: the same bytes as frames."""
 
     pages: Tensor
     contexts: DenseContexts | None
+    narrow: NarrowPages
 
 
 class TorchBackend(Backend):
@@ -82,16 +87,23 @@ class TorchBackend(Backend):
         weight = self._place(weight)
         return Norm(weight * math.sqrt(weight.shape[0]) if self.folds else weight)
 
-    def pack_norm_linear(self, norm: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Norm, Linear]:
-        if not self.folds:
+    def pack_norm_linear(
+        self, norm: Tensor, weight: Weight | Stacked, bias: Tensor | None
+    ) -> tuple[Norm, Linear | Handle]:
+        if not self.folds or not isinstance(weight, Tensor):
             return self.pack_norm(norm), self.pack_linear(weight, bias)
         scale = norm.float() * math.sqrt(norm.shape[0])
         return Norm(None), self.pack_linear(weight.float() * scale, bias)
 
-    def pack_linear(self, weight: Tensor, bias: Tensor | None) -> Linear:
-        return Linear(self._place(weight).t().contiguous(), None if bias is None else self._place(bias))
+    def pack_linear(self, weight: Weight | Stacked, bias: Tensor | None) -> Linear | Handle:
+        bias = None if bias is None else self._place(bias)
+        if not isinstance(weight, Tensor):
+            return pack(weight, bias, self.device, self.dtype)
+        return Linear(self._place(weight).t().contiguous(), bias)
 
-    def pack_embedding(self, weight: Tensor) -> Tensor:
+    def pack_embedding(self, weight: Weight) -> Tensor | Handle:
+        if isinstance(weight, PackedWeight):
+            return pack(weight, None, self.device, self.dtype, table=False)
         return self._place(weight)
 
     def new_pages(
@@ -103,14 +115,30 @@ class TorchBackend(Backend):
         if self.device.type == "cpu":
             limit = min(CONTEXT_BYTES, pages.nbytes // 2)
             contexts = DenseContexts(num_segments, num_layers, width, page_size, self.dtype, limit)
-        return KVPages(pages, contexts)
+        return KVPages(pages, contexts, NarrowPages(pages, 2 * shape.kv_heads, self._zeros))
+
+    @property
+    def narrow_kinds(self) -> tuple[KVKind, ...]:  # type: ignore[override]
+        """A CPU has no fp8 arithmetic: int8 is as small there, and more exact."""
+        return ("int8", "fp8") if self.device.type == "cuda" else ("int8",)
+
+    def recode(self, pages: KVPages, old: Sequence[int], new: Sequence[int], before: str, after: str) -> None:
+        narrow = pages.narrow
+        if after in LARGEST and before in LARGEST:
+            narrow.convert(new[0], before, after)
+        elif after in LARGEST:
+            narrow.narrow(list(old), new[0], after)
+        else:
+            narrow.widen(old[0], list(new), before)
 
     # Operations
 
-    def embed(self, table: Tensor, ids: Tensor) -> Tensor:
-        return F.embedding(ids, table)
+    def embed(self, table: Tensor | Handle, ids: Tensor) -> Tensor:
+        return F.embedding(ids, table) if isinstance(table, Tensor) else table.look_up(ids)
 
-    def linear(self, x: Tensor, weight: Linear) -> Tensor:
+    def linear(self, x: Tensor, weight: Linear | Handle) -> Tensor:
+        if not isinstance(weight, Linear):
+            return weight.multiply(x)
         if weight.bias is None:
             return torch.mm(x, weight.weight)
         return torch.addmm(weight.bias, x, weight.weight)
@@ -157,7 +185,7 @@ class TorchBackend(Backend):
         store = pages.pages[layer]  # [pages, page_size, 2 R]
         width, hq, hk, d = store.shape[-1], shape.heads, shape.kv_heads, shape.head_dim
         fresh = qkv[:, shape.q_width :]  # [T, 2 R]
-        store.view(-1, width).index_copy_(0, slots, fresh)
+        self._store(pages, layer, slots, fresh, plan)
         flat = store.view(store.shape[0], -1)
         parts = []
         for group in plan.decodes:
@@ -165,18 +193,26 @@ class TorchBackend(Backend):
             # A key head's queries form the "sequence": grouped-query attention without repeating keys.
             q = qkv[group.first : group.end, : shape.q_width].unflatten(-1, (hk, hq // hk, d))
             context = None
-            if pages.contexts is not None:
+            if group.narrow is not None:
+                numbers = group.pages(group.num_pages)
+                context = pages.narrow.read(layer, numbers, group.narrow).view(batch, -1, width)[:, : group.length]
+            elif pages.contexts is not None:
                 context = pages.contexts.read(plan.segment, layer, group, flat, fresh[group.first : group.end])
             if context is None:
                 numbers = group.pages(group.num_pages)
                 context = flat.index_select(0, numbers).view(batch, -1, width)[:, : group.length]
             k, v = context.unflatten(-1, (2, hk, d)).permute(2, 0, 3, 1, 4)  # each [B, Hk, length, D]
             parts.append(F.scaled_dot_product_attention(q, k, v, attn_mask=group.mask).reshape(batch, -1))
+            if group.masses is not None:
+                allowed = None if group.mask is None else group.mask[:, 0, 0] == 0
+                group.masses(page_masses(q.flatten(1, 2), k.transpose(1, 2), allowed, store.shape[1]))
         for chunk in plan.chunks:
             rows = chunk.end - chunk.first
             q = qkv[chunk.first : chunk.end, : shape.q_width].unflatten(-1, (hq, d)).transpose(0, 1)[None]
             if chunk.pages is None:
                 context = fresh[chunk.first : chunk.end].unflatten(-1, (2, hk, d))
+            elif chunk.narrow is not None:
+                context = pages.narrow.read(layer, chunk.pages, chunk.narrow).view(-1, 2, hk, d)[: chunk.length]
             else:
                 context = flat.index_select(0, chunk.pages).view(-1, 2, hk, d)[: chunk.length]
             k, v = context[:, 0].transpose(0, 1)[None], context[:, 1].transpose(0, 1)[None]
@@ -184,7 +220,20 @@ class TorchBackend(Backend):
                 q, k, v, attn_mask=chunk.mask, is_causal=chunk.mask is None, enable_gqa=hq != hk
             )
             parts.append(out[0].transpose(0, 1).reshape(rows, -1))
+            if chunk.masses is not None:
+                allowed = None if chunk.mask is None else chunk.mask[-1:]
+                chunk.masses(page_masses(q[:, :, -1], k.transpose(1, 2), allowed, store.shape[1]))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _store(self, pages: KVPages, layer: int, slots: Tensor, fresh: Tensor, plan: AttentionPlan) -> None:
+        """Write the rows' keys and values, each in its format."""
+        store, narrow = pages.pages[layer], pages.narrow
+        if narrow.used:
+            narrow.clear(layer, slots)
+        for rows in plan.narrow:
+            narrow.write(layer, rows.slots, fresh.index_select(0, rows.rows), rows.kind)
+        wide = fresh if plan.wide is None else fresh.index_select(0, plan.wide)
+        store.view(-1, store.shape[-1]).index_copy_(0, slots, wide)
 
     def cross_attention(self, q: Tensor, group: CrossGroup, weights: CrossWeights) -> Tensor:
         k, v = group.keys_values[weights.index]
@@ -196,13 +245,14 @@ class TorchBackend(Backend):
         gate, up = gate_up.chunk(2, dim=-1)
         return F.silu(gate).mul_(up)
 
-    def _zeros(self, size: tuple[int, ...]) -> Tensor:
+    def _zeros(self, size: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
         """Zeros, not garbage: padding is read (and masked), and must be finite. On the CPU, memory that the system
         zeroes when it is first touched: pages that no request has used take no room."""
+        dtype = dtype or self.dtype
         if self.device.type != "cpu":
-            return torch.zeros(size, dtype=self.dtype, device=self.device)
-        raw = np.zeros(math.prod(size) * self.dtype.itemsize, dtype=np.uint8)
-        return torch.from_numpy(raw).view(self.dtype).view(size)
+            return torch.zeros(size, dtype=dtype, device=self.device)
+        raw = np.zeros(math.prod(size) * dtype.itemsize, dtype=np.uint8)
+        return torch.from_numpy(raw).view(dtype).view(size)
 
     def _length(self, x: Tensor) -> Tensor:
         """sqrt(sum x² + H eps), [T, 1]: x divided by it is RMSNorm without the factor sqrt(H)."""

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from autoglm_phone.bench.graph_cli import bench_graph
+
 eval_app = typer.Typer(help="Score a model.", invoke_without_command=True, no_args_is_help=False)
 app = typer.Typer(help="Measure.", no_args_is_help=True)
 
@@ -63,6 +65,9 @@ def evaluate(
 @app.callback()
 def bench() -> None:
     """Measure."""
+
+
+app.command("graph")(bench_graph)
 
 
 @app.command("write-fixed")

@@ -10,7 +10,7 @@ from typing import Any
 
 from autoglm_phone.chat.grammar import GrammarCompiler
 from autoglm_phone.chat.prompt import PromptBuilder
-from autoglm_phone.chat.service import EngineClient, ModelInfo, Service
+from autoglm_phone.chat.service import THOUGHT_END, EngineClient, ModelInfo, Service
 from autoglm_phone.chat.template import ChatTemplate
 from autoglm_phone.chat.tokenizer import Tokenizer
 from autoglm_phone.config import EngineConfig
@@ -63,6 +63,7 @@ def load_service(
     from autoglm_phone.engine.loop import load_engine
 
     engine = load_engine(folder, engine_config)
+    engine.thought_end = tuple(tokenizer.encode_prompt(THOUGHT_END))  # for thoughts that the planner bounds
     limit = engine.runner.max_model_len
     log.info("Device: %s, context %d tokens", device_line(engine), limit)
     loader = MediaLoader(media_limits or MediaLimits(), trusted=trusted_media)

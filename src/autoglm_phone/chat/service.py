@@ -20,12 +20,17 @@ from autoglm_phone.chat.tokenizer import Tokenizer
 from autoglm_phone.chat.tools import ToolCall, ToolSet
 from autoglm_phone.engine.request import EngineRequest, SamplingParams, StepOutput, ThinkingBudget, TokenLogprob
 from autoglm_phone.errors import EngineError, OverloadedError
+from autoglm_phone.graph.plan import GraphRequest
+
+THOUGHT_END = "</think><answer>"  # what the engine writes when a thought's budget is spent
 
 
 class EngineClient(Protocol):
     """What the front end needs of an engine (engine.loop.AsyncEngine is one)."""
 
     def start(self) -> None: ...
+    def check(self, request: EngineRequest) -> None: ...
+    def abort(self, request_id: str) -> None: ...
     def generate(self, request: EngineRequest) -> AsyncIterator[StepOutput]: ...
     def stats(self) -> Any: ...
     def shutdown(self) -> None: ...
@@ -44,7 +49,10 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Generation:
-    """A request ready for the engine. raw: plain completion, nothing is parsed out of the text."""
+    """A request ready for the engine. raw: plain completion, nothing is parsed out of the text.
+
+    graph: what the client asks of the dynamic graph; its `trace` makes each answer carry what really ran.
+    """
 
     request_id: str
     prompt: Prompt
@@ -56,11 +64,30 @@ class Generation:
     skip_special: bool = True
     include_stop: bool = False
     cache_salt: str = ""
+    graph: GraphRequest | None = None
+
+    @property
+    def wants_trace(self) -> bool:
+        return self.graph is not None and self.graph.trace
+
+    def request(self, index: int) -> EngineRequest:
+        """The engine's request of one choice. With a seed, choice i is drawn with seed + i."""
+        sampling = self.sampling
+        if index and sampling.seed is not None:
+            sampling = replace(sampling, seed=(sampling.seed + index) % 2**63)
+        return EngineRequest(
+            f"{self.request_id}-{index}",
+            self.prompt.ids,
+            sampling,
+            self.prompt.media,
+            cache_salt=self.cache_salt,
+            graph=self.graph,
+        )
 
 
 @dataclass
 class Update:
-    """What is new for one choice. The counters are totals of that choice."""
+    """What is new for one choice. The counters are totals of that choice. graph: the trace, on the last update."""
 
     index: int
     delta: Delta
@@ -72,6 +99,7 @@ class Update:
     completion_tokens: int = 0
     reasoning_tokens: int = 0
     cached_tokens: int = 0
+    graph: dict[str, Any] | None = None
 
 
 @dataclass
@@ -90,6 +118,7 @@ class Answer:
     completion_tokens: int = 0
     reasoning_tokens: int = 0
     cached_tokens: int = 0
+    graph: dict[str, Any] | None = None
 
     def add(self, update: Update) -> None:
         self.content += update.delta.content
@@ -101,6 +130,7 @@ class Answer:
         self.finish_reason, self.stop_reason = update.finish_reason, update.stop_reason
         self.completion_tokens, self.reasoning_tokens = update.completion_tokens, update.reasoning_tokens
         self.cached_tokens = update.cached_tokens
+        self.graph = update.graph or self.graph
 
 
 class Service:
@@ -143,11 +173,19 @@ class Service:
         finally:
             self.pending -= count
 
+    def check(self, generation: Generation) -> None:
+        """What the engine would refuse, before a stream has begun.
+
+        Raises:
+            InvalidRequestError: the model, its graph or its calibration does not have what the request asks for.
+        """
+        self.engine.check(generation.request(0))
+
     def thinking_budget(self, max_tokens: int | None, max_steps: int | None) -> ThinkingBudget | None:
         """A bound on the thought; None if the request sets none."""
         if max_tokens is None and max_steps is None:
             return None
-        end = tuple(self.tokenizer.encode_prompt("</think><answer>"))
+        end = tuple(self.tokenizer.encode_prompt(THOUGHT_END))
         return ThinkingBudget(end, max_tokens, max_steps, self.tokenizer.newline_ids if max_steps else frozenset())
 
     async def run(self, generation: Generation) -> AsyncGenerator[Update, None]:
@@ -184,16 +222,7 @@ class Service:
         return answers
 
     async def _choice(self, generation: Generation, index: int) -> AsyncGenerator[Update, None]:
-        sampling = generation.sampling
-        if index and sampling.seed is not None:
-            sampling = replace(sampling, seed=(sampling.seed + index) % 2**63)
-        request = EngineRequest(
-            f"{generation.request_id}-{index}",
-            generation.prompt.ids,
-            sampling,
-            generation.prompt.media,
-            cache_salt=generation.cache_salt,
-        )
+        request = generation.request(index)
         choice = ChoiceStream(self.tokenizer, generation, index)
         steps = self.engine.generate(request)
         try:
@@ -203,6 +232,8 @@ class Service:
                 if step.finish_reason == "abort":
                     raise EngineError("the request was aborted by the server")
                 update = choice.push(step)
+                if update.finish_reason is not None and step.finish_reason is None and generation.wants_trace:
+                    update.graph = await self._last_trace(request.request_id, steps)
                 yield update
                 if update.finish_reason is not None:
                     return
@@ -211,6 +242,14 @@ class Service:
             close = getattr(steps, "aclose", None)
             if close is not None:
                 await close()  # aborts the request if it still runs (a stop string was found, the client went away)
+
+    async def _last_trace(self, request_id: str, steps: AsyncIterator[StepOutput]) -> dict[str, Any] | None:
+        """Ends a request whose answer the front end found complete (a stop string), and waits for its trace."""
+        self.engine.abort(request_id)
+        async for step in steps:
+            if step.finish_reason is not None:
+                return step.graph
+        return None
 
 
 class ChoiceStream:
@@ -270,6 +309,7 @@ class ChoiceStream:
             completion_tokens=self._completion_tokens,
             reasoning_tokens=parser.reasoning_tokens,
             cached_tokens=self._cached_tokens,
+            graph=step.graph if reason is not None else None,
         )
         if delta or reason is not None:
             update.logprobs, self._logprobs = self._logprobs, []

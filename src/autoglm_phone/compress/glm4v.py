@@ -16,7 +16,7 @@ from autoglm_phone.compress.native import decoder_unit, read_out, text_state
 from autoglm_phone.compress.units import Fold, Source, Stage, State, Unit, container
 from autoglm_phone.errors import CheckpointError
 from autoglm_phone.models.glm4v import vision
-from autoglm_phone.models.glm4v.configuration import load_shape
+from autoglm_phone.models.glm4v.configuration import load_shape, parse_shape
 from autoglm_phone.models.glm4v.model import rotary
 from autoglm_phone.models.glm4v.positions import mrope_positions, tokens_of_grid
 from autoglm_phone.models.native.layers import RMSNorm
@@ -27,8 +27,8 @@ class Glm4vArchitecture:
 
     family = "glm4v"
 
-    def __init__(self, folder: Path, source: Source):
-        self.shape = load_shape(folder)
+    def __init__(self, folder: Path, source: Source, raw: Mapping[str, Any] | None = None):
+        self.shape = load_shape(folder) if raw is None else parse_shape(raw)
         self.tied = self.shape.tie_word_embeddings or "lm_head.weight" not in source
         if "model.layers.0.mlp.gate_proj.weight" in source:
             raise CheckpointError(

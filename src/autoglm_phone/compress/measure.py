@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from autoglm_phone.compress.calibrate import Sample
-from autoglm_phone.compress.pipeline import Opened, forward
+from autoglm_phone.compress.opening import Opened
 from autoglm_phone.compress.plan import HEAD
-from autoglm_phone.compress.units import State, Unit, move
+from autoglm_phone.compress.units import State, Unit, forward, move
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ class NativeArchitecture:
 
     family = "native"
 
-    def __init__(self, folder: Path, source: Source):
-        self.config = AutoGLMPhoneConfig(**read_json(folder / "config.json"))
+    def __init__(self, folder: Path, source: Source, raw: Mapping[str, Any] | None = None):
+        self.config = AutoGLMPhoneConfig(**(read_json(folder / "config.json") if raw is None else raw))
         self.source = source
         self.tied = bool(self.config.tie_word_embeddings) or "lm_head.weight" not in source
 
@@ -216,12 +216,9 @@ def decoder_unit(name: str, config: Any, index: int, run: Any = None) -> Unit:
         with torch.device("meta"):
             return DecoderLayer(config, index)
 
-    heads, kv, dim, width = (
-        config.num_attention_heads,
-        config.num_key_value_heads,
-        config.head_dim,
-        config.intermediate_size,
-    )
+    heads, kv, dim = config.num_attention_heads, config.num_key_value_heads, config.head_dim
+    widths = getattr(config, "intermediate_sizes", None)
+    width = widths[index] if widths else config.intermediate_size
     folds = [
         Fold("input_layernorm", ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")),
         Fold("self_attn.v_proj", ("self_attn.o_proj",), repeat=heads // kv, head_dim=dim),

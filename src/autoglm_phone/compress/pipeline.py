@@ -14,72 +14,34 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from autoglm_phone.compress import calibrate, sensitivity
+from autoglm_phone.compress import calibrate, sensitivity, transform
 from autoglm_phone.compress.embedding import quantize_embedding
+from autoglm_phone.compress.files import note_of, readable, write_tensors, write_text
 from autoglm_phone.compress.formats import master
+from autoglm_phone.compress.opening import COPIED, Opened, open_model
 from autoglm_phone.compress.plan import EMBEDDING, HEAD, CompressionPlan, ModulePlan, resolve
 from autoglm_phone.compress.quantize_unit import quantize_unit
-from autoglm_phone.compress.recipe import Recipe
+from autoglm_phone.compress.recipe import TRANSFORMS, Recipe
 from autoglm_phone.compress.statistics import observe
 from autoglm_phone.compress.tune import Tuned, tune
-from autoglm_phone.compress.units import Architecture, MasterSource, Source, Stage, State, Unit, move
+from autoglm_phone.compress.units import MasterSource, Stage, State, Unit, forward, move
 from autoglm_phone.errors import CheckpointError, ConfigError
-from autoglm_phone.models import registry
 
 WORK = ".work"
-_COPIED = ("*.json", "*.jinja", "*.txt", "*.model")
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A plain checkpoint, ready to be planned for. sizes: (elements, bytes) of each tensor, by engine name."""
-
-    folder: Path
-    source: Source
-    architecture: Architecture
-    sizes: Mapping[str, tuple[int, int]]
-
-
-def open_model(model: str | Path) -> Opened:
-    """A plain checkpoint, or a master, whose weights then come as floats.
-
-    Raises:
-        CheckpointError: there is no such model, or it is quantized in another format.
-    """
-    folder = registry.locate(model)
-    raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config = master.read_config(folder)
-    if config is None and (raw.get("quantization_config") or {}).get("quant_method"):
-        raise CheckpointError(
-            f"{folder} is quantized in a format that is not the master; open the original", param="model"
-        )
-    make = Source if config is None else MasterSource
-    if registry.family(folder) == "glm4v":
-        from autoglm_phone.compress.glm4v import Glm4vArchitecture
-        from autoglm_phone.models.glm4v.weights import engine_name
-
-        source = make(folder, engine_name)
-        architecture: Architecture = Glm4vArchitecture(folder, source)
-    else:
-        from autoglm_phone.compress.native import NativeArchitecture
-
-        source = make(folder, str)
-        architecture = NativeArchitecture(folder, source)
-    return Opened(folder, source, architecture, source.sizes() if config is None else {})
 
 
 def plan_for(opened: Opened, recipe: Recipe) -> CompressionPlan:
     """The recipe applied to this model. Raises ConfigError where it makes no sense; names the line."""
-    return resolve(recipe, opened.architecture, opened.sizes)
+    shaped, away = transform.shaped(opened, recipe)
+    return resolve(recipe, shaped.architecture, shaped.sizes, built=TRANSFORMS, away=away)
 
 
 def compress(
@@ -114,6 +76,14 @@ def compress(
         samples = calibrate.load(opened.folder, recipe.calibration)
         tokens = sum(len(s.ids) for s in samples)
         say(f"{len(samples)} calibration samples, {tokens} tokens, {time.monotonic() - began:.0f} s")
+    if plan.transforms:
+        base = opened
+        opened = transform.run(opened, recipe, work, samples, torch.device(device), say)
+        away = transform.volume(base) - transform.volume(opened)
+        plan = resolve(recipe, opened.architecture, opened.sizes, built=TRANSFORMS, away=away)
+        say(f"after {', '.join(step.kind for step in plan.transforms)}: {transform.volume(opened) / 1e6:.1f} MB")
+        if not plan.modules:
+            return transform.finish(opened, work, out, recipe.name, plan.float_bytes)
     if recipe.budget is not None:
         plan = _within_budget(opened, plan, recipe, work, samples, torch.device(device), say)
     run = _Run(opened, plan, work, samples, torch.device(device), recipe.seed, say)
@@ -138,7 +108,7 @@ def _within_budget(
             costs = sensitivity.measure(
                 opened.architecture, opened.source, plan, samples, recipe.choices, device, recipe.seed, say
             )
-            _write_text(path, sensitivity.dumps(costs))
+            write_text(path, sensitivity.dumps(costs))
         plan = sensitivity.choose(plan, sensitivity.read(path).cost, budget, recipe.choices)
         chosen = Counter(module.bits for module in plan.modules.values() if module.auto)
         say("bits chosen: " + ", ".join(f"{count} modules of {bits}" for bits, count in sorted(chosen.items())))
@@ -190,9 +160,9 @@ class _Run:
         module = self.opened.source.load(unit, self.device, torch.float32)
         clean = self.opened.source.load(unit, self.device, torch.float32) if floats is not None else None
         note = "kept"
-        if not _readable(path):
+        if not readable(path):
             made, losses = self._quantize(unit, module, plans, states, clean, floats, final)
-            _write(path, made, losses)
+            write_tensors(path, made, losses)
         if plans:
             note = _note(path)
         self._restore(unit, module, plans, path)
@@ -246,6 +216,12 @@ class _Run:
         for name, plan in plans.items():
             weight = master.weight_from(tensors, unit.prefix + name, plan.spec).dequantize()
             module.get_submodule(name).get_parameter("weight").data.copy_(weight)
+        for name, stored in unit.aliases.items():  # shared with an earlier unit, which has quantized it
+            plan_there = self.plan.modules.get(stored.removesuffix(".weight"))
+            if plan_there is not None and unit.name != HEAD:
+                there = load_file(self.work / f"{plan_there.info.unit}.safetensors")
+                weight = master.weight_from(there, plan_there.info.name, plan_there.spec).dequantize()
+                module.get_parameter(name).data.copy_(weight)
         for name, parameter in module.named_parameters():
             found = tensors.get(unit.disk_name(name))
             if found is not None and name not in unit.convert:
@@ -257,11 +233,11 @@ class _Run:
         if not self.plan.tied or embedding is None or embedding.gptq is None:
             return None
         path = self.work / "final.safetensors"
-        if not _readable(path):
+        if not readable(path):
             self.say("one pass of the float model, for the head that shares the embedding")
             head, module, states = self._float_pass()
             seen = observe(head, module, states, ["lm_head"], self.device)
-            _write(path, {"hessian": seen.moments["lm_head"].hessian.cpu()}, {})
+            write_tensors(path, {"hessian": seen.moments["lm_head"].hessian.cpu()}, {})
         return load_file(path)["hessian"].to(self.device)
 
     def _float_pass(self) -> tuple[Unit, nn.Module, list[State]]:
@@ -284,10 +260,10 @@ class _Run:
         if not chosen:
             return None
         path = self.work / "tuned.safetensors"
-        if not _readable(path):
+        if not readable(path):
             tuned = self._tune(next(iter(chosen.values())).tuned or {}, set(chosen))
             tensors = {f"scale:{n}": t for n, t in tuned.scales.items()}
-            _write(path, {**tensors, **{f"float:{n}": t for n, t in tuned.floats.items()}}, {})
+            write_tensors(path, {**tensors, **{f"float:{n}": t for n, t in tuned.floats.items()}}, {})
         tensors = load_file(path)
         scales = {n.removeprefix("scale:"): t for n, t in tensors.items() if n.startswith("scale:")}
         floats = {n.removeprefix("float:"): t for n, t in tensors.items() if n.startswith("float:")}
@@ -353,17 +329,6 @@ class Progress:
         )
 
 
-@torch.no_grad()
-def forward(unit: Unit, module: nn.Module, states: Sequence[State], device: torch.device) -> list[State]:
-    """Every state after the unit, on the CPU."""
-    made = []
-    for state in states:
-        changed = unit.run(module, move(state, device))
-        kept = {**state, **move(changed, torch.device("cpu"))}
-        made.append({name: value for name, value in kept.items() if value is not None})
-    return made
-
-
 def _work_folder(out: Path, opened: Opened, recipe: Recipe, samples: Sequence[calibrate.Sample] | None) -> Path:
     """The folder of finished units, made or found; refused if it belongs to another run."""
     digest = hashlib.sha256(b"compress 1")
@@ -389,7 +354,7 @@ def _work_folder(out: Path, opened: Opened, recipe: Recipe, samples: Sequence[ca
         )
     work.mkdir(parents=True, exist_ok=True)
     if not state.exists():
-        _write_text(state, json.dumps({"run": mark, "recipe": recipe.name}) + "\n")
+        write_text(state, json.dumps({"run": mark, "recipe": recipe.name}) + "\n")
     return work
 
 
@@ -430,45 +395,27 @@ def _assemble(
             writer.add(disk[name], opened.source.get(name))
     sums = writer.close()
     specs = {disk[name + ".weight"].removesuffix(".weight"): p.spec for name, p in plan.modules.items()}
+    for name, stored in opened.source.shared.items():
+        if stored.removesuffix(".weight") in specs:
+            specs[name.removesuffix(".weight")] = specs[stored.removesuffix(".weight")]
     config = json.loads((opened.folder / "config.json").read_text(encoding="utf-8"))
     config["quantization_config"] = master.MasterConfig(specs, sums).to_json()
-    for pattern in _COPIED:
+    for pattern in COPIED:
         for file in sorted(opened.folder.glob(pattern)):
             if file.name not in ("config.json", master.INDEX):
                 shutil.copy(file, out / file.name)
     for file in sorted(staging.iterdir()):
         file.replace(out / file.name)
     report = {"recipe": recipe.name, "bytes": plan.num_bytes, "float_bytes": plan.float_bytes, "losses": losses}
-    _write_text(out / "compression.json", json.dumps(report, indent=1) + "\n")
-    _write_text(out / "config.json", json.dumps(config, indent=1) + "\n")  # last: with it, the folder is a model
+    report["steps"] = transform.reports(work)
+    write_text(out / "compression.json", json.dumps(report, indent=1) + "\n")
+    write_text(out / "config.json", json.dumps(config, indent=1) + "\n")  # last: with it, the folder is a model
     shutil.rmtree(work)
     return out
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor], losses: Mapping[str, Any]) -> None:
-    aside = path.with_suffix(".part")
-    plain = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(plain, aside, metadata={"format": "pt", "losses": json.dumps(dict(losses))})
-    aside.replace(path)
-
-
-def _write_text(path: Path, text: str) -> None:
-    aside = path.with_name(path.name + ".part")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
-
-
-def _readable(path: Path) -> bool:
-    try:
-        with safe_open(path, framework="pt"):
-            return True
-    except (OSError, SafetensorError):
-        return False
-
-
 def _note(path: Path) -> str:
-    with safe_open(path, framework="pt") as file:
-        losses = json.loads(file.metadata()["losses"])
+    losses = note_of(path)
     if not losses:
         return "quantized"
     plain, made = (sum(pair[i] for pair in losses.values()) / len(losses) for i in (0, 1))

@@ -61,10 +61,15 @@ class ModulePlan:
     learned: Mapping[str, Any] | None = None
     tuned: Mapping[str, Any] | None = None
     scales: str = "bfloat16"
+    activation_bits: int | None = None  # 8: trained with fake quantization (qat), whose grid is kept
+    shared: bool = False  # read in several places: no scale may be folded into it
 
     @property
     def spec(self) -> ModuleSpec:
-        return ModuleSpec(self.info.kind, self.bits, self.group_size, self.symmetric, self.info.shape, self.scales)
+        return ModuleSpec(
+            self.info.kind, self.bits, self.group_size, self.symmetric, self.info.shape, self.scales,
+            self.activation_bits,
+        )  # fmt: skip
 
     @property
     def scale_dtype(self) -> torch.dtype:
@@ -76,7 +81,8 @@ class ModulePlan:
 
 @dataclass(frozen=True)
 class CompressionPlan:
-    """modules: by name, those that are quantized. rest: bytes of all other tensors. tied: head shares the embedding."""
+    """modules: by name, those that are quantized. rest: bytes of all other tensors. tied: head shares the embedding.
+    float_bytes: the model's before any step."""
 
     modules: Mapping[str, ModulePlan]
     infos: Mapping[str, ModuleInfo]
@@ -84,6 +90,7 @@ class CompressionPlan:
     float_bytes: int
     tied: bool = False
     transforms: tuple[Step, ...] = field(default=())
+    away: int = 0  # bytes of the float model that transforms take away
 
     @property
     def num_bytes(self) -> int:
@@ -112,26 +119,31 @@ def modules_of(architecture: Architecture) -> dict[str, ModuleInfo]:
 
 
 def resolve(
-    recipe: Recipe, architecture: Architecture, sizes: Mapping[str, tuple[int, int]], *, built: Iterable[str] = ()
+    recipe: Recipe,
+    architecture: Architecture,
+    sizes: Mapping[str, tuple[int, int]],
+    *,
+    built: Iterable[str] = (),
+    away: int = 0,
 ) -> CompressionPlan:
     """The plan of a recipe for a model.
 
     Args:
         sizes: (elements, bytes) of every tensor of the checkpoint, by engine name.
-        built: transforms that are available.
+        built: transforms that are available. away: bytes that they have taken from the float model, or will.
 
     Raises:
         ConfigError: a pattern that matches nothing, a group that does not divide, contradicting bits; names the line.
         NotBuiltError: a transform that is not available.
     """
     infos = modules_of(architecture)
-    transforms = tuple(step for step in recipe.steps if step.kind in TRANSFORMS)
+    transforms = tuple(s for s in recipe.steps if s.kind in TRANSFORMS and s.concerns(architecture.family))
     for step in transforms:
         if step.kind not in built:
             raise NotBuiltError(f"{recipe.source}:{step.line}: step {step.kind} is not available yet", param="recipe")
     plans: dict[str, ModulePlan] = {}
     for step in recipe.steps:
-        if step.kind in TRANSFORMS:
+        if step.kind in TRANSFORMS and (step.kind != "qat" or step not in transforms):  # qat says bits, too
             continue
         targets = _targets(recipe, step, infos, architecture.tied)
         if step.kind in REFINING:
@@ -148,7 +160,7 @@ def resolve(
     rest = sum(size for name, (_, size) in sizes.items() if name not in quantized)
     total = sum(size for _, size in sizes.values())
     ordered = {name: plans[name] for name in infos if name in plans}
-    return CompressionPlan(ordered, infos, rest, total, architecture.tied, transforms)
+    return CompressionPlan(ordered, infos, rest, total + away, architecture.tied, transforms, away)
 
 
 def table(plan: CompressionPlan) -> list[tuple[str, str, int, int, int]]:
@@ -169,7 +181,11 @@ def table(plan: CompressionPlan) -> list[tuple[str, str, int, int, int]]:
     listed = [(part, how, *counts) for (part, how), counts in rows.items()]
     known = sum(info.parameters for name, info in plan.infos.items() if name not in plan.modules) * width
     left = plan.rest - known
-    return [*listed, ("norms, biases, small tensors", "as it was", left // width, left, left)]  # type: ignore[list-item]
+    listed.append(("norms, biases, small tensors", "as it was", left // width, left, left))
+    if plan.away:
+        how = ", ".join(step.kind for step in plan.transforms if step.kind in ("prune", "share"))
+        listed.append(("taken away", how, plan.away // width, plan.away, 0))
+    return listed  # type: ignore[return-value]
 
 
 def part_of(name: str) -> str:
@@ -194,7 +210,7 @@ def part_of(name: str) -> str:
 def _targets(
     recipe: Recipe, step: Step, infos: Mapping[str, ModuleInfo], tied: bool
 ) -> list[tuple[ModuleInfo, Pattern]]:
-    skipped = {name for pattern in step.skip for name in _match(recipe, pattern, infos, tied)}
+    skipped = {name for pattern in step.skip for name in _match(recipe, pattern, infos, tied, must=False)}
     found: dict[str, tuple[ModuleInfo, Pattern]] = {}
     for pattern in step.targets:
         for name in _match(recipe, pattern, infos, tied):
@@ -203,7 +219,10 @@ def _targets(
     return list(found.values())
 
 
-def _match(recipe: Recipe, pattern: Pattern, infos: Mapping[str, ModuleInfo], tied: bool) -> list[str]:
+def _match(
+    recipe: Recipe, pattern: Pattern, infos: Mapping[str, ModuleInfo], tied: bool, must: bool = True
+) -> list[str]:
+    """must: a pattern without a match is an error; what is to be left out may be another family's."""
     if pattern.text == "convolutions":
         return [name for name, info in infos.items() if info.kind == "conv"]
     if tied and pattern.text in ("head", HEAD):
@@ -215,7 +234,7 @@ def _match(recipe: Recipe, pattern: Pattern, infos: Mapping[str, ModuleInfo], ti
         for name, info in infos.items()
         if any(fnmatchcase(name, glob) for glob in globs) and not (wide and info.kind == "conv")
     ]
-    if not found and pattern.text not in OPTIONAL:
+    if not found and must and pattern.text not in OPTIONAL:
         names = ", ".join([*list(infos)[:2], "…", *list(infos)[-1:]])
         raise recipe.error(
             pattern.line,
@@ -226,6 +245,17 @@ def _match(recipe: Recipe, pattern: Pattern, infos: Mapping[str, ModuleInfo], ti
 
 def _apply(recipe: Recipe, step: Step, info: ModuleInfo, pattern: Pattern, known: ModulePlan | None) -> ModulePlan:
     options = step.options
+    if step.kind == "qat":
+        if info.kind != "linear":
+            raise recipe.error(pattern.line, f"qat trains linears; {info.name} is of kind {info.kind}")
+        # float16: the step is trained to seven bits more than bfloat16 would keep.
+        return ModulePlan(
+            info, 8, info.columns, True, pattern.line, (info.columns,), scales="float16", activation_bits=8
+        )
+    if known is not None and known.activation_bits is not None:
+        raise recipe.error(
+            pattern.line, f"{step.kind} on {info.name} contradicts line {known.line}: qat exports it as int8 already"
+        )
     if known is not None and step.kind in REFINING:
         return replace(known, learned=options) if step.kind == "round" else replace(known, tuned=options)
     bits = options["bits"]

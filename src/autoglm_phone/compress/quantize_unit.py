@@ -139,6 +139,10 @@ def quantize_matrix(
     """
     hessian = moments.hessian
     options = plan.gptq
+    if plan.activation_bits is not None:  # trained on this grid, which torchao's fake quantization has
+        scales = weight.abs().amax(1, keepdim=True).clamp_min(1e-6) / 127.5
+        grid = Grid(plan.bits, plan.group_size, scales.to(plan.scale_dtype), None)
+        return grid, grid.quantize(weight)
     if options is not None and moments.cross is not None and options["compensate"]:
         cross = moments.cross if folded is None else moments.cross / folded[:, None]
         weight = compensate(

@@ -42,6 +42,29 @@ ALIASES: dict[str, tuple[str, ...]] = {
 OPTIONAL = frozenset({"cross-attention", "audio", "exits", "convolutions"})
 TRANSFORMS = ("prune", "share", "distill", "qat")
 FORMATS = ("master", "compressed-tensors", "awq", "gptq")
+_TRAINED: dict[str, Any] = {"steps": 200, "lr": 0.002, "teacher": "", "small": False, "workers": 1, "family": ""}
+# Options of each transform with their defaults. family: "native" or "glm4v" where a step is for one of them.
+_TRANSFORM_OPTIONS: dict[str, dict[str, Any]] = {
+    "prune": {
+        "mlp": 0.0,  # share of each MLP's width that goes
+        "heads": 0.0,  # share of the key-value groups, with the query heads that read them
+        "towers": 0.0,  # share of the towers' MLP widths
+        "multiple": 0,  # widths stay multiples of this; 0: 256 for large models, 32 for small ones
+        "allocate": "uniform",
+        "pattern": "",
+        "compensate": True,
+        "damping": 0.01,
+        "family": "",
+    },
+    "share": {"volume": 0.2, "family": ""},
+    "distill": {**_TRAINED, "kl": 1.0, "hidden": 0.5, "top_k": 64},
+    "qat": {"targets": None, "skip": (), **_TRAINED, "kl": 1.0, "hidden": 0.0, "top_k": 64},
+}
+_WORDS = {
+    "allocate": ("uniform", "sensitivity"),
+    "pattern": ("", "2:4"),
+    "family": ("", "native", "glm4v"),
+}
 _QUANTIZE: dict[str, Any] = {"targets": None, "skip": (), "bits": None, "group_size": None, "symmetric": True}
 # Options of each step with their defaults; their types are those of the defaults.
 STEPS: dict[str, dict[str, Any]] = {
@@ -71,7 +94,7 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Step:
-    """kind: a key of STEPS or a transform. lines: of each option."""
+    """kind: a key of STEPS or a transform. lines: of each option, where it is written."""
 
     kind: str
     line: int
@@ -82,6 +105,10 @@ class Step:
 
     def line_of(self, option: str) -> int:
         return self.lines.get(option, self.line)
+
+    def concerns(self, family: str) -> bool:
+        """Is the step for this family of models?"""
+        return self.options.get("family", "") in ("", family)
 
 
 @dataclass(frozen=True)
@@ -223,27 +250,48 @@ class _Reader:
         kind = key.value
         if kind not in known:
             raise self.error(key, f"step {kind!r} is unknown; choose one of {', '.join(known)}")
-        if kind in TRANSFORMS:
-            options = self.plain(body) or {}
-            return Step(kind, key.start_mark.line + 1, (), (), options, {})
-        allowed = STEPS[kind]
+        allowed = {**STEPS, **_TRANSFORM_OPTIONS}[kind]
         entries = self.mapping(body, f"step {kind}", tuple(allowed))
-        if "targets" not in entries:
+        if "targets" not in entries and "targets" in allowed:
             raise self.error(key, f"step {kind} needs 'targets'")
         options = {name: default for name, default in allowed.items() if name not in ("targets", "skip")}
         for name in entries.keys() - {"targets", "skip"}:
             options[name] = self.option(entries[name], name, allowed[name])
+        self.sense(kind, key, entries, options)
         return Step(
             kind,
             key.start_mark.line + 1,
-            self.patterns(entries["targets"]),
+            self.patterns(entries["targets"]) if "targets" in entries else (),
             self.patterns(entries["skip"]) if "skip" in entries else (),
             options,
             {name: entry.start_mark.line + 1 for name, entry in entries.items()},
         )
 
+    def sense(self, kind: str, key: Any, entries: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        """What the options of one transform rule out."""
+        if kind == "prune":
+            cuts = [name for name in ("mlp", "heads", "towers") if options[name]]
+            for name in cuts:
+                if options[name] >= 1:
+                    raise self.error(entries[name], f"{name} is the share that goes, below 1, not {options[name]}")
+            if not cuts and not options["pattern"]:
+                raise self.error(key, "prune takes nothing away; give mlp, heads, towers or pattern")
+            if cuts and options["pattern"]:
+                raise self.error(entries["pattern"], "pattern keeps all widths; put it in a prune step of its own")
+        if kind == "share" and not 0 < options["volume"] <= 0.4:
+            # Ties are pairs: a matrix of each pair goes, and embedding, stems and norms stay.
+            raise self.error(entries["volume"], f"volume is the share that goes, up to 0.4, not {options['volume']}")
+        if kind in ("distill", "qat") and (options["steps"] < 1 or options["lr"] <= 0):
+            raise self.error(entries.get("steps", entries.get("lr", key)), f"{kind} needs steps and a rate above 0")
+
     def option(self, node: Any, name: str, default: Any) -> Any:
         value = self.value(node)
+        if isinstance(default, str):
+            words = _WORDS.get(name)
+            if not isinstance(value, str) or (words is not None and value not in words):
+                known = " or ".join(word for word in words or ("a name",) if word)
+                raise self.error(node, f"{name} must be {known}, not {value!r}")
+            return value
         if name == "bits":
             if value != "auto" and value not in BITS:
                 raise self.error(node, f"bits must be one of {', '.join(map(str, BITS))} or auto, not {value!r}")
@@ -265,10 +313,26 @@ class _Reader:
 
     def order(self, steps: Sequence[Step]) -> None:
         quantized: Step | None = None
-        for step in steps:
+        masked: Step | None = None
+        for index, step in enumerate(steps):
+            if masked is not None and step.kind != "rtn":
+                raise ConfigError(
+                    f"{self.source}:{step.line}: {step.kind} would fill the zeros of the 2:4 pattern (line "
+                    f"{masked.line}); only rtn keeps them: put {step.kind} before it or leave one of them out",
+                    param="recipe",
+                )
+            if step.kind == "distill" and not step.options["teacher"] and not index:
+                raise ConfigError(
+                    f"{self.source}:{step.line}: distill has nothing to heal: without 'teacher' the model would learn "
+                    "from itself; put it after prune or share",
+                    param="recipe",
+                )
+            masked = step if step.options.get("pattern") else masked
             if step.kind not in TRANSFORMS:
                 quantized = quantized or step
-            elif quantized is not None:
+            elif quantized is None:
+                quantized = step if step.kind == "qat" else None
+            else:
                 raise ConfigError(
                     f"{self.source}:{step.line}: {step.kind} comes after {quantized.kind} (line {quantized.line}), but "
                     f"it changes float weights; put it before all quantizing steps",
@@ -280,6 +344,12 @@ class _Reader:
             return
         allowed = {"awq": (4,), "gptq": (2, 3, 4, 8)}[kind]
         for step in steps:
+            if step.kind == "qat":
+                raise ConfigError(
+                    f"{self.source}:{step.line}: the classic {kind} format knows no quantized inputs, for which qat "
+                    "trains; use format: master",
+                    param="recipe",
+                )
             bits = step.options.get("bits")
             where = f"{self.source}:{step.line_of('bits')}"
             if bits is not None and bits not in allowed:

@@ -13,7 +13,7 @@ import torch
 
 from autoglm_phone.compress import calibrate, measure
 from autoglm_phone.compress.formats import master
-from autoglm_phone.compress.pipeline import Opened, open_model
+from autoglm_phone.compress.opening import Opened, open_model
 from autoglm_phone.compress.plan import modules_of, part_of
 from autoglm_phone.errors import CheckpointError
 from autoglm_phone.models.registry import locate

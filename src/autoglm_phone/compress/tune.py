@@ -145,7 +145,7 @@ class _Runner:
         self._slots: list[tuple[nn.Module, Layer]] = []
         for unit in (u for stage in stages for u in stage.units):
             for name, child in modules[unit.name].named_modules():
-                full = "model.embed_tokens" if tied and unit.name == HEAD and name == "lm_head" else unit.prefix + name
+                full = unit.disk_name(name + ".weight").removesuffix(".weight")  # of a tied head: the embedding's
                 if full in layers:
                     child._parameters.pop("weight", None)
                     self._slots.append((child, layers[full]))

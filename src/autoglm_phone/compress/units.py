@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from autoglm_phone.compress.calibrate import Sample
 from autoglm_phone.compress.formats.master import PARTS, MasterReader
 from autoglm_phone.errors import CheckpointError
+from autoglm_phone.models.shared import shared_weights
 from autoglm_phone.runner.checkpoint import Checkpoint
 
 State = dict[str, Any]
@@ -95,6 +96,8 @@ class Architecture(Protocol):
 class Source:
     """The tensors of a plain checkpoint, by the names that units use. Memory-mapped: reading one costs its size only.
 
+    Tensors that are shared count once, under the name that they are stored by (`compress.share`).
+
     Args:
         rename: name on disk → name used here.
     """
@@ -102,7 +105,8 @@ class Source:
     def __init__(self, folder: Path, rename: Callable[[str], str] = lambda name: name):
         self.folder = folder
         self._checkpoint = Checkpoint(folder)
-        self.disk = {rename(name): name for name in self._checkpoint.names()}
+        self.shared = shared_weights(folder)
+        self.disk = {rename(name): name for name in self._checkpoint.names() if name not in self.shared}
 
     def __contains__(self, name: str) -> bool:
         return name in self.disk
@@ -146,6 +150,7 @@ class MasterSource(Source):
 
     def __init__(self, folder: Path, rename: Callable[[str], str] = str):
         self.folder = folder
+        self.shared = {}
         self._reader = MasterReader(folder)
         self._modules = {rename(name + ".weight"): name for name in self._reader.config.modules}
         hidden = {f"{name}.{part}" for name in self._reader.config.modules for part in PARTS}
@@ -170,4 +175,15 @@ def container(**children: nn.Module) -> nn.Module:
     made = nn.Module()
     for name, child in children.items():
         made.add_module(name, child)
+    return made
+
+
+@torch.no_grad()
+def forward(unit: Unit, module: nn.Module, states: Sequence[State], device: torch.device) -> list[State]:
+    """Every state after the unit, on the CPU."""
+    made = []
+    for state in states:
+        changed = unit.run(module, move(state, device))
+        kept = {**state, **move(changed, torch.device("cpu"))}
+        made.append({name: value for name, value in kept.items() if value is not None})
     return made

@@ -10,13 +10,15 @@ import logging
 import time
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
+from dataclasses import replace
 from typing import Any
 
 from autoglm_phone.config import EngineConfig
+from autoglm_phone.engine import retain
 from autoglm_phone.engine.blocks import PagePool
 from autoglm_phone.engine.checks import check_graph, check_prompt, check_sampling
 from autoglm_phone.engine.depth import resolve
-from autoglm_phone.engine.interface import Progress, Row, RowResult, Runner
+from autoglm_phone.engine.interface import Move, Progress, Row, RowResult, Runner
 from autoglm_phone.engine.planning import PlannerLike, Planning
 from autoglm_phone.engine.prefix_cache import PrefixCache
 from autoglm_phone.engine.request import EngineRequest, FinishReason, MediaItem, StepOutput, ThinkingBudget
@@ -24,8 +26,12 @@ from autoglm_phone.engine.scheduler import Scheduler
 from autoglm_phone.engine.sequence import Sequence, Status, Times
 from autoglm_phone.engine.stats import EngineStats
 from autoglm_phone.engine.thinking import ThoughtTracker
-from autoglm_phone.errors import AutoGLMError, EngineError, InvalidRequestError, OverloadedError
-from autoglm_phone.graph.plan import ExitPolicy, Plan
+from autoglm_phone.errors import AutoGLMError, ConfigError, EngineError, InvalidRequestError, OverloadedError
+from autoglm_phone.graph.kv import NARROW
+from autoglm_phone.graph.length import LengthFacts
+from autoglm_phone.graph.plan import ExitPolicy, KVKind, Plan
+from autoglm_phone.graph.rewrite import Progress as Standing
+from autoglm_phone.graph.rewrite import label as kv_label
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +73,12 @@ class Engine:
             namespace=runner.cache_namespace,
             drafts=self._draft_lengths if runner.drafting is not None else None,
         )
+        if config.kv_policy != "auto":
+            try:
+                self._check_kv(config.kv_policy)
+            except InvalidRequestError as error:
+                raise ConfigError(error.message, param="kv_policy") from None
+        self._late: list[StepOutput] = []  # of requests that failed outside of their step
         self._sequences: dict[str, Sequence] = {}
         self._order = itertools.count()
         self._stats = EngineStats(num_pages=runner.num_pages, page_size=runner.page_size)
@@ -80,6 +92,7 @@ class Engine:
         check_prompt(request, self.runner.vocab_size, self.runner.max_model_len)
         check_sampling(request.sampling, self.runner.vocab_size)
         check_graph(request.graph)
+        self.planning.check(request)
         self.runner.validate(request)
 
     def add_request(self, request: EngineRequest) -> None:
@@ -97,8 +110,7 @@ class Engine:
         plan = self.planning.plan(request)
         provisional = self.runner.probes and self.planning.may_refine(request)
         self._follow(sequence, plan, provisional=provisional)
-        if plan.thinking_tokens is not None and sequence.thought is None and self.thought_end:
-            sequence.thought = ThoughtTracker(ThinkingBudget(self.thought_end, plan.thinking_tokens))
+        sequence.rewriter = self.planning.rewriter(request)
         self._sequences[request.request_id] = sequence
         self.scheduler.add(sequence)
 
@@ -110,25 +122,43 @@ class Engine:
         self._end(sequence, "abort", sequence.num_output)
         return True
 
+    def trace(self, request_id: str) -> dict[str, Any] | None:
+        """What ran so far for a request that asked for its trace: for one that is ended from outside."""
+        sequence = self._sequences.get(request_id)
+        return None if sequence is None else self._trace(sequence)
+
     def rewrite(self, request_id: str, plan: Plan) -> bool:
         """Change the plan of a request between two steps; False if there is none of this id.
 
         Segments that the new plan leaves out give their pages back; those that it adds are computed when the next
-        token comes.
+        token comes. What its KV policy does not keep goes back to the pool at once, and what it keeps in another format
+        is copied. If copying fails, the request ends with an error, which the next step delivers.
+
+        Raises:
+            EngineError: the KV policy can't be followed from here on, or not with the pages that are free
+                (OutOfPagesError); InvalidRequestError: the runner does not have it. The request goes on as it was.
         """
         sequence = self._sequences.get(request_id)
         if sequence is None:
             return False
+        before = sequence.plan.kv.kind
+        moves = self._keep_by(sequence, plan)
+        if moves:
+            try:
+                self.runner.recode(moves, before, plan.kv.kind)
+            except Exception as error:
+                self._late.append(self._fail(sequence, _client_message(error, sequence)))
+                return True
         self._follow(sequence, plan)
         return True
 
     def has_work(self) -> bool:
-        return self.scheduler.has_work()
+        return bool(self._late) or self.scheduler.has_work()
 
     def step(self) -> list[StepOutput]:
         """Run one batch. At most one output a request; prompts in the middle of their prefill give none."""
+        outputs, self._late = self._late, []
         rows = self.scheduler.schedule()
-        outputs: list[StepOutput] = []
         ready = [row for row in rows if self._prepare(row.sequence, outputs)]
         if not ready:
             return outputs
@@ -147,13 +177,17 @@ class Engine:
         stats.kv_usage = self.pool.usage
         stats.prefix_queries, stats.prefix_hits = self.scheduler.prefix_queries, self.scheduler.prefix_hits
         stats.preemptions = self.scheduler.num_preemptions
+        self.runner.report(stats)
         return stats.snapshot()
 
     def extend(self, sequence: Sequence, segment: int, end: int) -> int:
         return self.scheduler.extend(sequence, segment, end)
 
     def refine(self, sequence: Sequence, scores: tuple[float, ...]) -> None:
-        self._follow(sequence, self.planning.refine(sequence.plan, scores))
+        if sequence.rewriter is not None and scores:
+            sequence.rewriter.probe = scores[-1]
+        plan = self.planning.refine(sequence.plan, scores)
+        self._follow(sequence, replace(plan, kv=sequence.plan.kv))  # pages don't change in the middle of a step
 
     def transcript(self, item: MediaItem) -> str:
         """The audio tower's own reading (CTC) of a clip, without the decoder."""
@@ -171,18 +205,97 @@ class Engine:
         return True
 
     def _follow(self, sequence: Sequence, plan: Plan, *, provisional: bool = False) -> None:
-        """Give the sequence a plan."""
+        """Give the sequence a plan; one with another KV policy only before it runs."""
+        self._keep_by(sequence, plan)
         before, after = sequence.plan.exit, plan.exit
         if before != after and sequence.status is Status.RUNNING:
             what = f"depth {_label(before)} → {_label(after)}"
             sequence.trace.rewrites.append((sequence.num_output, what, plan.reasons[-1] if plan.reasons else ""))
+            self._stats.rewrites["depth"] += 1
         sequence.plan = plan
+        self._bound_thought(sequence, plan)
         may_draft = sequence.matcher is None  # a matcher cannot take a rejected token back
         rule = resolve(plan.exit, self.runner.layout, may_draft=may_draft, provisional=provisional)
         if sequence.status is Status.RUNNING:
             self.scheduler.replan(sequence, rule)
         else:
             sequence.follow(rule)
+
+    def _bound_thought(self, sequence: Sequence, plan: Plan) -> None:
+        """Give the thought the plan's budget, unless the client set one. A grammar follows its thought by itself."""
+        if plan.thinking_tokens is None or sequence.sampling.thinking is not None or sequence.matcher is not None:
+            return
+        if sequence.thought is not None:
+            if sequence.thought.budget.max_tokens != plan.thinking_tokens:
+                what = f"thinking budget {sequence.thought.budget.max_tokens} → {plan.thinking_tokens}"
+                sequence.trace.rewrites.append((sequence.num_output, what, plan.reasons[-1] if plan.reasons else ""))
+                sequence.thought.budget = replace(sequence.thought.budget, max_tokens=plan.thinking_tokens)
+                self._stats.rewrites["thought"] += 1
+        elif self.thought_end and sequence.num_output == 0:
+            sequence.thought = ThoughtTracker(ThinkingBudget(self.thought_end, plan.thinking_tokens))
+
+    def _keep_by(self, sequence: Sequence, plan: Plan) -> list[Move]:
+        """Follow the plan's KV policy; returns what the runner has to move. Raises as `rewrite` does, before anything
+        was changed."""
+        before, after = sequence.plan, plan.kv
+        if before.kv == after:
+            return []
+        self._check_kv(after.kind)
+        pack = self.runner.pack if after.kind in NARROW else 1
+        if sequence.status is not Status.RUNNING:
+            sequence.plan = replace(before, kv=after)
+            retain.follow(sequence, after, pack)
+            return []
+        sequence.plan = replace(before, kv=after)
+        try:
+            moves = self.scheduler.keep_by(sequence, after, pack)
+        except Exception:
+            sequence.plan = before
+            raise
+        what = f"KV policy {kv_label(before.kv)} → {kv_label(after)}"
+        sequence.trace.rewrites.append((sequence.num_output, what, plan.reasons[-1] if plan.reasons else ""))
+        self._stats.rewrites["kv"] += 1
+        if after.kind in NARROW and before.kv.kind in NARROW and after.kind != before.kv.kind:
+            moves = [Move((page,), (page,)) for table in sequence.page_tables for page in table]
+        return moves
+
+    def _check_kv(self, kind: KVKind) -> None:
+        if kind != "full" and kind not in self.runner.kv_kinds:
+            raise InvalidRequestError(
+                f"KV policy {kind!r} is not available on this device; choose auto, {', '.join(self.runner.kv_kinds)}",
+                param="graph.kv",
+            )
+
+    def _look(self, sequence: Sequence) -> None:
+        """Let the request's rewriter look at how far it has come."""
+        rewriter = sequence.rewriter
+        if rewriter is None or not rewriter.due(sequence.num_output):
+            return
+        output = sequence.num_output
+        kinds = [item.kind for item in sequence.request.media]
+        facts = LengthFacts(
+            output=output,
+            prompt=sequence.prompt_length,
+            max_left=min(sequence.sampling.max_tokens - output, self.runner.max_model_len - len(sequence.tokens)),
+            thinking=self._thinks(sequence),
+            images=kinds.count("image"),
+            audios=kinds.count("audio"),
+        )
+        plan = rewriter.observe(sequence.plan, Standing(facts, self.pool.usage, not sequence.gaps))
+        if plan is None:
+            return
+        try:
+            self.rewrite(sequence.request_id, plan)
+        except EngineError as error:
+            logger.info("[DYNAMIC GRAPH] KV policy stays %s: %s", kv_label(sequence.plan.kv), error.message)
+
+    def _thinks(self, sequence: Sequence) -> bool:
+        """The request is in the middle of a thought."""
+        if sequence.thought is not None:
+            return sequence.thought.thinking
+        if not self.thought_end or not self.planning.opens_thought(sequence.request):
+            return False
+        return self.thought_end[0] not in sequence.tokens[sequence.prompt_length :]
 
     def _draft_lengths(self, sequences: Seq[Sequence]) -> list[int]:
         """How many tokens each of them should draft in the next step."""
@@ -240,11 +353,15 @@ class Engine:
         prompt_logprobs = sequence.prompt_logprobs
         if done:
             sequence.prompt_logprobs = None
+        if progress is not None and progress.masses and sequence.scores is not None:
+            sequence.scores.observe(*zip(*progress.masses, strict=True))
         self.scheduler.advance(row, progress)
         if progress is not None:
             self._note_progress(sequence, progress, len(emitted) + (stop_token is not None))
         if not done:
             return None
+        if reason is None:
+            self._look(sequence)
         if result.token_ids:
             self._stats.note_tokens(sequence, len(result.token_ids))
         trace = None
@@ -268,6 +385,8 @@ class Engine:
         trace.depths += [progress.depth] * produced
         trace.drafted += progress.drafted
         trace.accepted += progress.accepted
+        if produced and sequence.rule.draft:
+            trace.drafts.append((produced, progress.drafted, progress.accepted))
         sequence.drafts_judged += min(progress.drafted, progress.accepted + 1)
         for depth, count in progress.caught_up:
             trace.caught_up[depth] += count
@@ -291,6 +410,7 @@ class Engine:
         trace = sequence.trace
         trace.peak_kv_bytes = sequence.peak_pages * self.runner.page_bytes
         trace.reasons = list(sequence.plan.reasons)
+        trace.layers = self.runner.layout.ends
         return trace.as_dict()
 
     def _check_end(self, sequence: Sequence, token: int) -> tuple[FinishReason | None, int | None]:

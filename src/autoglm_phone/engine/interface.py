@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from autoglm_phone.engine.depth import DepthLayout
 from autoglm_phone.engine.request import EngineRequest, MediaItem, TokenLogprob
 from autoglm_phone.engine.sequence import Sequence
 from autoglm_phone.graph.drafting import DraftController
+from autoglm_phone.graph.plan import KVKind
+
+if TYPE_CHECKING:
+    from autoglm_phone.engine.stats import EngineStats
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Progress:
     caught_up: (layers, tokens that this depth processed later than the one before it). layers_caught_up: tokens times
         layers of those.
     seconds: per segment, this row's share of the time.
+    masses: (ordinal of a page, share of the newest token's attention on it), where the KV policy asks for it.
     """
 
     frontiers: tuple[int, ...]
@@ -62,6 +67,7 @@ class Progress:
     caught_up: tuple[tuple[int, int], ...] = ()
     layers_caught_up: int = 0
     seconds: tuple[float, ...] = ()
+    masses: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,16 @@ class RowResult:
     prompt_logprobs: tuple[TokenLogprob, ...] = ()  # of the prompt tokens after each of the row's tokens
     error: str | None = None
     progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class Move:
+    """Keys and values that change their format: the tokens of pages `old`, in order, go to pages `new`.
+
+    Moves are made one after another: what one of them has read, a later one may overwrite."""
+
+    old: tuple[int, ...]
+    new: tuple[int, ...]
 
 
 class Steering(Protocol):
@@ -107,6 +123,8 @@ class Runner(Protocol):
     layout: DepthLayout
     page_bytes: int  # keys and values of a page
     drafting: DraftController | None  # None: never drafts
+    kv_kinds: tuple[KVKind, ...]  # policies that it can keep; asked only for others than `full`
+    pack: int  # narrow pages that take the bytes of one page: how many times as many tokens a narrow page holds
 
     @property
     def probes(self) -> bool:
@@ -121,8 +139,14 @@ class Runner(Protocol):
     def execute(self, rows: Seq[Row], steering: Steering) -> list[RowResult]:
         """Process the rows, each as deep as its rule and its tokens say, and sample where a row asks for it."""
 
+    def recode(self, moves: Seq[Move], before: KVKind, after: KVKind) -> None:
+        """Copy keys and values from pages of one format to pages of another, between two steps."""
+
     def release(self, request_id: str) -> None:
         """Forget a sequence that `prepare` saw. Unknown ids are ignored."""
+
+    def report(self, stats: EngineStats) -> None:
+        """Fill in what the runner itself counts: towers."""
 
     def transcript(self, item: MediaItem) -> str:
         """The audio tower's own reading (CTC) of a clip."""

@@ -77,6 +77,10 @@ class AsyncEngine:
         """The engine's numbers as of its last step. Any thread may call this."""
         return self._stats
 
+    def check(self, request: EngineRequest) -> None:
+        """Raises InvalidRequestError for a request that can't run, before anything of its answer is sent."""
+        self.engine.check_request(request)
+
     async def generate(self, request: EngineRequest) -> AsyncIterator[StepOutput]:
         """Outputs of a request until one has a finish_reason. Closing the iterator early aborts the request.
 
@@ -141,9 +145,9 @@ class AsyncEngine:
     def _run(self) -> None:
         try:
             while self._run_commands():
-                if self.engine.has_work():
-                    self._deliver(self.engine.step())
-                self._stats = self.engine.stats()
+                outputs = self.engine.step() if self.engine.has_work() else []
+                self._stats = self.engine.stats()  # first: who sees an output finds it counted
+                self._deliver(outputs)
         except BaseException:
             logger.critical("the engine thread died", exc_info=True)
         with self._wake:
@@ -180,8 +184,9 @@ class AsyncEngine:
         self._waiting = len(self._streams)
 
     def _abort(self, request_id: str) -> None:
+        trace = self.engine.trace(request_id)
         if self.engine.abort(request_id):
-            self._deliver([StepOutput(request_id, (), finish_reason="abort")])
+            self._deliver([StepOutput(request_id, (), finish_reason="abort", graph=trace)])
 
     def _deliver(self, outputs: list[StepOutput]) -> None:
         by_loop: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
@@ -223,13 +228,23 @@ def load_engine(
 ) -> Engine:
     """Engine, runner and towers of either family from a model folder.
 
-    planner: makes the plan of each request; None: what the configuration and the client say.
+    planner: makes the plan of each request; None: the model's own (graph.setup), unless the dynamic graph is off.
 
     Raises:
         CheckpointError: the folder is missing, incomplete, corrupt or of an unknown architecture.
         ConfigError: the configuration does not fit the model or the machine.
     """
+    from autoglm_phone.graph.setup import planner_for
     from autoglm_phone.runner.load import load_runner  # the tensor library comes in only here
+    from autoglm_phone.runner.probe import load_probe
 
-    config = config or EngineConfig()
-    return Engine(config, load_runner(Path(model_dir), config), planner)
+    config, folder = config or EngineConfig(), Path(model_dir)
+    runner = load_runner(folder, config)
+    if planner is None:
+        planner = own = planner_for(folder, config, runner.layout.ends, runner.layout.exits, runner.kv_kinds)
+        if own is not None:
+            spec, device = runner.spec, runner.decoder.backend.device
+            runner.cascade.depth_probe = load_probe(folder, own.settings.depths, spec.hidden_size, device)
+    if not config.dynamic_graph:
+        runner.towers.load_all()
+    return Engine(config, runner, planner)

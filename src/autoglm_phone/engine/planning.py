@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from autoglm_phone.config import EngineConfig
 from autoglm_phone.engine.request import EngineRequest
 from autoglm_phone.graph.plan import ExitKind, ExitPolicy, GraphRequest, Plan
+from autoglm_phone.graph.rewrite import Rewriter
 
 
 class PlannerLike(Protocol):
@@ -47,11 +48,30 @@ class Planning:
             kind = "full" if graph.max_depth is None else "fixed"
         return Plan(exit=ExitPolicy(kind, graph.max_depth, draft_length=graph.draft_length or 0))
 
+    def check(self, request: EngineRequest) -> None:
+        """Raises InvalidRequestError if the planner would refuse the request. Any thread may call it."""
+        check = getattr(self.planner, "check", None)
+        if check is not None and self.config.dynamic_graph:
+            check(self.facts_of(request))
+
     def may_refine(self, request: EngineRequest) -> bool:
         """Whether the probe may still change the plan of this request: only where the client left it open."""
         if self.planner is None or not self.config.dynamic_graph:
             return False
         return self._policy(request.graph or GraphRequest()) == "auto"
+
+    def rewriter(self, request: EngineRequest) -> Rewriter | None:
+        """What follows the request while it streams; None: its KV policy stays."""
+        make = getattr(self.planner, "rewriter", None)
+        if make is None or not self.config.dynamic_graph:
+            return None
+        made: Rewriter | None = make(self.facts_of(request))
+        return made
+
+    def opens_thought(self, request: EngineRequest) -> bool:
+        """Whether the prompt ends in the middle of a thought, as far as the planner knows."""
+        settings = getattr(self.planner, "settings", None)
+        return request.prompt_ids[-1] in getattr(settings, "think_ids", ())
 
     def _policy(self, graph: GraphRequest) -> ExitKind | Literal["auto"]:
         """What the client says, else the server."""

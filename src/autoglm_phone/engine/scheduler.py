@@ -20,11 +20,14 @@ from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from dataclasses import replace
 
+from autoglm_phone.engine import retain
 from autoglm_phone.engine.blocks import PagePool
 from autoglm_phone.engine.depth import DepthRule
-from autoglm_phone.engine.interface import Progress, Row
+from autoglm_phone.engine.interface import Move, Progress, Row
 from autoglm_phone.engine.prefix_cache import PrefixCache
 from autoglm_phone.engine.sequence import Sequence, Status
+from autoglm_phone.graph.kv import DROPPED, DROPPING
+from autoglm_phone.graph.plan import KVPolicy
 
 SMALL = 8  # tokens that may catch up in a step whose budget prompts have used up: decoding should not wait for them
 
@@ -124,16 +127,18 @@ class Scheduler:
         start = sequence.frontiers[segment]
         end = min(end, start + max(self._budgets[segment], SMALL))
         if end > start and not self._grow(sequence, end, segment, segment + 1):
-            end = max(start, min(end, len(sequence.page_tables[segment]) * self.pool.page_size))
+            end = max(start, min(end, len(sequence.page_tables[segment]) * self._page_tokens(sequence)))
         self._budgets[segment] -= end - start
         return end
 
     def advance(self, row: Row, progress: Progress | None = None) -> None:
-        """The row was computed: move the frontiers and offer full pages to the prefix cache.
+        """The row was computed: move the frontiers, offer full pages to the prefix cache, and give back what the KV
+        policy does not keep.
 
         Call it when the row's new tokens have been appended. progress None: as the row says.
         """
         sequence = row.sequence
+        before = list(sequence.frontiers)
         if progress is None:
             for segment in range(row.first, row.depth):
                 sequence.frontiers[segment] = max(sequence.frontiers[segment], row.end)
@@ -149,19 +154,48 @@ class Scheduler:
             sequence.new_goal()
         elif progress is not None:
             sequence.goal = max(sequence.goal, progress.goal)
+        dropping = sequence.plan.kv.kind in DROPPING
+        if dropping:
+            retain.note_blind(sequence, before, self.pool.page_size)
         if self.prefix_cache is not None and sequence.request.prefix_caching:
             self._index(sequence, self.prefix_cache)
+        if dropping:
+            self.pool.free(retain.sweep(sequence, self.pool.page_size))
 
     def rewind(self, sequence: Sequence, position: int) -> None:
-        """Compute again from the page that holds this token; what was computed before stays."""
-        keep = position // self.pool.page_size
+        """Compute again from the page that holds this token; what was computed before stays. From the start, where
+        the KV policy has given back what the tokens behind it would read."""
+        size = self._page_tokens(sequence)
+        keep = position // size
+        if keep and retain.lacks(sequence, keep * size, self.pool.page_size):
+            keep = 0
+        if keep == 0:
+            retain.begin_again(sequence)
         dropped = [table[keep:] for table in sequence.page_tables]
         self._free_tables(dropped)
         for segment, table in enumerate(sequence.page_tables):
             del table[keep:]
-            sequence.frontiers[segment] = min(sequence.frontiers[segment], keep * self.pool.page_size)
+            sequence.frontiers[segment] = min(sequence.frontiers[segment], keep * size)
             sequence.num_indexed[segment] = min(sequence.num_indexed[segment], keep)
+            sequence.swept[segment] = -1
         sequence.renew()
+
+    def keep_by(self, sequence: Sequence, policy: KVPolicy, pack: int) -> list[Move]:
+        """Keep the keys and values of a running sequence by another policy from now on. Pages that are given up go back
+        to the pool at once.
+
+        Returns what the runner has to move before the next step, in this order.
+
+        Raises:
+            EngineError: pages were given back that a narrow format would need. OutOfPagesError: the pool has no room to
+                move. Nothing was changed.
+        """
+        moves = retain.repack(sequence, policy, pack, self.pool) if pack != sequence.pack else []
+        retain.follow(sequence, policy, pack)
+        self.pool.free(retain.sweep(sequence, self.pool.page_size))
+        sequence.renew()
+        sequence.peak_pages = max(sequence.peak_pages, sequence.num_pages)
+        return moves
 
     def replan(self, sequence: Sequence, rule: DepthRule) -> None:
         """Run the sequence by another rule from now on. Pages below its cap go back to the pool at once.
@@ -173,6 +207,7 @@ class Scheduler:
         for segment in range(rule.cap, self.num_segments):
             sequence.page_tables[segment] = []
             sequence.frontiers[segment] = sequence.num_indexed[segment] = 0
+            sequence.swept[segment] = -1
         if any(dropped):
             sequence.renew()
         sequence.follow(rule)
@@ -195,10 +230,14 @@ class Scheduler:
             self.prefix_cache.check()
         counts = [0] * self.pool.num_pages
         for sequence in self.running:
+            size = self._page_tokens(sequence)
             for table, frontier in zip(sequence.page_tables, sequence.frontiers, strict=True):
-                if len(table) < self.pool.pages_for(frontier) or len(set(table)) != len(table):
+                live = [page for page in table if page != DROPPED]
+                if len(table) < -(-frontier // size) or len(set(live)) != len(live):
                     raise ValueError(f"page table of {sequence.request_id} is too short or holds a page twice")
-                for page in table:
+                if DROPPED in table[frontier // size :]:
+                    raise ValueError(f"{sequence.request_id} gave back a page that it is still to write")
+                for page in live:
                     counts[page] += 1
             if any(sequence.page_tables[sequence.cap :]) or any(sequence.frontiers[sequence.cap :]):
                 raise ValueError(f"{sequence.request_id} owns pages deeper than it runs")
@@ -250,7 +289,7 @@ class Scheduler:
 
     def _grow(self, sequence: Sequence, num_tokens: int, first: int, depth: int) -> bool:
         """Allocate what segments [first, depth) lack to hold this many tokens; False if the pool can't."""
-        want = self.pool.pages_for(num_tokens)
+        want = -(-num_tokens // self._page_tokens(sequence))
         tables = sequence.page_tables[first:depth]
         missing = sum(max(0, want - len(table)) for table in tables)
         if not missing:
@@ -259,7 +298,8 @@ class Scheduler:
             return False
         for table in tables:
             if want > len(table):
-                table += self.pool.allocate(want - len(table), after=table[-1] if table else None)
+                after = table[-1] if table and table[-1] != DROPPED else None
+                table += self.pool.allocate(want - len(table), after=after)
         sequence.peak_pages = max(sequence.peak_pages, sequence.num_pages)
         return True
 
@@ -277,7 +317,7 @@ class Scheduler:
             for table in hit.pages:
                 self.pool.share(table)
         found = sum(len(table) for table in hit.pages) if hit is not None else 0
-        need = self.pool.pages_for(len(sequence.tokens)) * sequence.cap - found
+        need = -(-len(sequence.tokens) // self._page_tokens(sequence)) * sequence.cap - found
         if not self.pool.can_allocate(need):
             if hit is not None:
                 self._free_tables(hit.pages)
@@ -299,14 +339,18 @@ class Scheduler:
         return True
 
     def _index(self, sequence: Sequence, cache: PrefixCache) -> None:
-        """Offer the pages that have become full, each segment as deep as it was computed."""
+        """Offer the pages that have become full, each segment as deep as it was computed; not those that only this
+        sequence's KV policy makes right."""
         size = self.pool.page_size
+        if sequence.pack > 1:
+            return
         if sequence.frontiers[0] // size > min(sequence.num_indexed[: sequence.cap]):
             sequence.extend_digests(size, self.namespace)
             for segment, table in enumerate(sequence.page_tables):
-                full = sequence.frontiers[segment] // size
+                full = min(sequence.frontiers[segment], sequence.exact) // size
                 for index in range(sequence.num_indexed[segment], full):
-                    cache.insert(sequence.digests[index], segment, table[index])
+                    if table[index] != DROPPED:
+                        cache.insert(sequence.digests[index], segment, table[index])
                 sequence.num_indexed[segment] = max(sequence.num_indexed[segment], full)
 
     def _preempt(self, sequence: Sequence) -> None:
@@ -324,4 +368,8 @@ class Scheduler:
     def _free_tables(self, tables: Seq[list[int]]) -> None:
         # Last pages first, segment by segment: the head of a cached chain is the most useful part and goes last.
         for index in reversed(range(max((len(table) for table in tables), default=0))):
-            self.pool.free(table[index] for table in tables if index < len(table))
+            self.pool.free(table[index] for table in tables if index < len(table) and table[index] != DROPPED)
+
+    def _page_tokens(self, sequence: Sequence) -> int:
+        """Tokens that a page of this sequence holds."""
+        return self.pool.page_size * sequence.pack

@@ -11,10 +11,13 @@ from autoglm_phone.engine.depth import DepthRule
 from autoglm_phone.engine.prefix_cache import page_digest, root_digest
 from autoglm_phone.engine.request import EngineRequest, TokenLogprob
 from autoglm_phone.engine.thinking import ThoughtTracker
+from autoglm_phone.graph.kv import DROPPED, ScoreBook
 from autoglm_phone.graph.plan import Plan
+from autoglm_phone.graph.rewrite import Rewriter
 from autoglm_phone.graph.trace import Trace
 
 _EPOCHS = itertools.count(1)
+ALL = 1 << 62  # more tokens than any sequence has
 
 
 class Status(enum.Enum):
@@ -42,6 +45,11 @@ class Sequence:
     epoch: changes when page_tables are replaced, so that what was derived from them is known to be stale; unique.
     plan: what the request's graph contains now; rule: its depth on this checkpoint. trace: what really ran.
     goal: segments that the newest token is known to need; grows as it turns out that it cannot leave.
+
+    A page table holds DROPPED (graph.kv) where the KV policy gave a page back. pack: how many times as many tokens its
+    pages hold as the pool's do (narrow formats). exact: keys and values of tokens before it are what the whole cache
+    would have given; those of later ones are not fit for other requests. scores: attention by page, for `evict`.
+    swept: per segment, how far pages were given back (graph.kv.sweep_mark).
     """
 
     request: EngineRequest
@@ -66,6 +74,12 @@ class Sequence:
     trace: Trace = field(default_factory=Trace)
     peak_pages: int = 0
     drafts_judged: int = 0  # drafts up to the first wrong one of each step
+    pack: int = 1
+    gaps: bool = False  # a page was given back
+    exact: int = ALL
+    scores: ScoreBook | None = None
+    swept: list[int] = field(default_factory=list)
+    rewriter: Rewriter | None = None
 
     def __post_init__(self) -> None:
         self.tokens = list(self.request.prompt_ids)
@@ -110,7 +124,12 @@ class Sequence:
 
     @property
     def num_pages(self) -> int:
-        return sum(len(table) for table in self.page_tables)
+        return sum(len(table) - table.count(DROPPED) for table in self.page_tables)
+
+    @property
+    def media_spans(self) -> tuple[tuple[int, int], ...]:
+        """[first, end) of the prompt's media."""
+        return tuple((item.position, item.position + item.length) for item in self.request.media)
 
     @property
     def num_output(self) -> int:
@@ -118,14 +137,19 @@ class Sequence:
 
     @property
     def may_use_prefix(self) -> bool:
-        """Prompt log-probabilities need every prompt position computed."""
-        return self.request.prefix_caching and self.sampling.prompt_logprobs is None
+        """Prompt log-probabilities need every prompt position computed, and narrow pages are of another format."""
+        return self.request.prefix_caching and self.sampling.prompt_logprobs is None and self.pack == 1
 
     def reset(self) -> None:
         """Forget what was computed (the pages must have been freed)."""
         self.frontiers = [0] * self.num_segments
         self.page_tables = [[] for _ in range(self.num_segments)]
         self.num_indexed = [0] * self.num_segments
+        self.swept = [-1] * self.num_segments
+        self.exact = ALL
+        self.gaps = False
+        if self.scores is not None:
+            self.scores = ScoreBook()
         self.new_goal()
         if self.prompt_logprobs is not None:  # not delivered yet: they are computed again
             self.prompt_logprobs = [None]

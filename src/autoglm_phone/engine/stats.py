@@ -52,6 +52,7 @@ class EngineStats:
     kv_usage: float = 0.0  # 0..1 of the pages
     num_pages: int = 0
     page_size: int = 0
+    tower_bytes: int = 0  # weights of loaded towers
     # totals
     prefix_queries: int = 0  # tokens looked up in the prefix cache
     prefix_hits: int = 0  # tokens found there
@@ -66,6 +67,10 @@ class EngineStats:
     layers_caught_up: int = 0  # layers run later, when a deeper token needed them (prompt tokens included)
     drafted: int = 0  # tokens
     accepted: int = 0  # drafts that the whole depth confirmed
+    rewrites: Counter[str] = field(default_factory=Counter)  # changed plans by what changed: depth, kv, thought
+    tower_loads: Counter[str] = field(default_factory=Counter)  # by kind
+    tower_unloads: Counter[str] = field(default_factory=Counter)
+    tower_runs: Counter[str] = field(default_factory=Counter)
     # histograms
     queue_time: Histogram = field(default_factory=partial(Histogram, LATENCY_BOUNDS))
     time_to_first_token: Histogram = field(default_factory=partial(Histogram, FIRST_TOKEN_BOUNDS))

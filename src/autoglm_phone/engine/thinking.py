@@ -32,6 +32,17 @@ class ThoughtTracker:
         self.forced = True
         return self.budget.end_ids[self._matched]
 
+    def is_free(self, count: int) -> bool:
+        """None of the next `count` tokens can be forced by the budget."""
+        if not self.thinking:
+            return True
+        budget = self.budget
+        return (
+            not self.forced
+            and (budget.max_tokens is None or self._tokens + count <= budget.max_tokens)
+            and (budget.max_steps is None or self._steps + count <= budget.max_steps)
+        )
+
     def observe(self, token_id: int) -> None:
         """Take note of a token that was emitted."""
         if not self.thinking:

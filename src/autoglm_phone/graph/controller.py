@@ -255,3 +255,77 @@ class Shares:
         keep = max(0.0, 1 - of / self._memory)
         self._yes = self._yes * keep + yes
         self._all = self._all * keep + of
+
+
+CROWD = 5  # sequences: with fewer, each one's own history (graph.exits) is judge enough
+SEEN = 96  # tokens at a boundary, before its share counts
+RETRY, LAST_RETRY = 128, 1024  # steps between trials of exits that are expected to lose; doubled each time
+BURST = 8  # steps of a trial
+MEMORY = 200  # tokens: how long the shares remember
+FRESH = 64  # steps that an opinion about them keeps
+
+
+class ExitGate:
+    """Whether tokens of a crowd may be let out early: by what it is expected to cost (`exits_pay`), and by what the
+    steps really took (`Guard`).
+
+    A closed gate sends tokens deeper, which loses time at most, never quality. With fewer than CROWD sequences it is
+    always open, so that what a request gets does not depend on a few others.
+
+    Args:
+        num_segments: of the decoder. costs: of its segments, kept by the runner.
+    """
+
+    def __init__(self, num_segments: int, costs: SegmentCosts):
+        self.costs = costs
+        self.guard = Guard()
+        self._shares = [
+            Shares(0.3, memory=MEMORY) for _ in range(num_segments - 1)
+        ]  # that go on, of those that came so far
+        self._seen = [0] * (num_segments - 1)
+        self._opinions: dict[int, tuple[bool, int]] = {}  # by bucket: does it pay, steps until this is asked again
+        self._waits: dict[int, tuple[int, int]] = {}  # by bucket: steps to the end of the next trial, of the whole wait
+
+    def opens(self, rows: int) -> bool:
+        """May tokens of the next step over so many sequences leave early? Ask once a step."""
+        if rows < CROWD:
+            return True
+        bucket = rows.bit_length()
+        if self._pays(rows):
+            self._waits.pop(bucket, None)
+            return self.guard.allowed(rows)
+        left, whole = self._waits.get(bucket, (RETRY, RETRY))
+        if left == 0:
+            left = whole = min(2 * whole, LAST_RETRY)
+        self._waits[bucket] = left - 1, whole
+        return left <= BURST
+
+    def note(self, boundary: int, left: int, of: int) -> None:
+        """Of the sequences of a step that came to a boundary (segments, from 1), so many left there."""
+        self._shares[boundary - 1].observe(of - left, of)
+        self._seen[boundary - 1] += of
+
+    def note_step(self, rows: int, seconds: float, tokens: int) -> None:
+        """An open step over so many decoding sequences."""
+        if rows < CROWD or not tokens:
+            return
+        passes = self.costs.of_all(range(len(self._shares) + 1), rows)
+        head = self.costs.of(SegmentCosts.HEAD, rows)
+        if passes is not None and head is not None:
+            self.guard.observe(rows, 1000 * seconds, tokens, 1000 * (passes + head))
+
+    def _pays(self, rows: int) -> bool:
+        bucket = rows.bit_length()
+        known, left = self._opinions.get(bucket, (True, 0))
+        if left > 0:
+            self._opinions[bucket] = known, left - 1
+            return known
+        if min(self._seen, default=0) >= SEEN or self._seen[0] >= SEEN * 4:
+            table = table_of(self.costs, len(self._shares) + 1)
+            go_on, share = [], 1.0
+            for measured in self._shares:
+                share *= measured.value
+                go_on.append(share)
+            known = table is None or exits_pay(table, rows, go_on, margin=1.0)
+        self._opinions[bucket] = known, FRESH
+        return known

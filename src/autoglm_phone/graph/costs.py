@@ -1,8 +1,8 @@
 """What a pass through each segment costs on this machine now, measured while serving. No tensors.
 
 A pass over few rows is bound by the weights that it reads, one over many by arithmetic; where the bend lies depends on
-the machine, the dtype and what else runs. So each part keeps a moving average a power of two of rows, and sizes that
-were never seen are guessed from their neighbours.
+the machine, the dtype and what else runs. So each part keeps a moving average a power of two of rows, of the time and
+of the rows that it was for; sizes between them are interpolated.
 """
 
 from __future__ import annotations
@@ -12,35 +12,48 @@ SPIKE = 4.0  # times the average: such a time counts as this at most (another pr
 
 
 class SegmentCosts:
-    """Seconds of a pass by part and number of rows. Parts are segments 0, 1, … and HEAD."""
+    """Seconds of a pass by part and number of rows. Parts are segments 0, 1, … and HEAD; VERIFY + s is segment s where
+    sequences bring several rows each, which attend less cheaply than as many sequences with one row."""
 
     HEAD = -1
+    VERIFY = 1000
 
     def __init__(self) -> None:
-        self._times: dict[int, dict[int, float]] = {}
+        self._times: dict[int, dict[int, tuple[float, float]]] = {}  # part → bucket → (rows, seconds)
+
+    def clear(self) -> None:
+        """Nothing was ever measured."""
+        self._times.clear()
 
     def note(self, part: int, rows: int, seconds: float) -> None:
         times = self._times.setdefault(part, {})
         bucket = (rows - 1).bit_length()
         known = times.get(bucket)
-        times[bucket] = seconds if known is None else known + WEIGHT * (min(seconds, SPIKE * known) - known)
+        if known is None:
+            times[bucket] = float(rows), seconds
+        else:
+            size, average = known
+            seconds = min(seconds, SPIKE * average)
+            times[bucket] = size + WEIGHT * (rows - size), average + WEIGHT * (seconds - average)
 
     def of(self, part: int, rows: int) -> float | None:
         """Seconds that a pass over so many rows takes; None if the part was never measured."""
         times = self._times.get(part)
         if not times:
             return None
-        bucket = (rows - 1).bit_length()
-        if bucket in times:
-            return times[bucket]
-        below = max((b for b in times if b < bucket), default=None)
-        above = min((b for b in times if b > bucket), default=None)
+        below = above = None
+        for bucket in sorted(times):
+            size, seconds = times[bucket]
+            if size <= rows:
+                below = size, seconds
+            elif above is None:
+                above = size, seconds
         if below is None:
-            return times[above]  # type: ignore[index]
+            return above[1] if above is not None else None
         if above is None:
-            return times[below] * 2.0 ** (0.5 * (bucket - below))  # between one weight-bound and one compute-bound pass
-        share = (bucket - below) / (above - below)
-        return times[below] ** (1 - share) * times[above] ** share
+            return below[1] * (rows / below[0]) ** 0.5  # between one weight-bound and one compute-bound pass
+        share = (rows - below[0]) / (above[0] - below[0])
+        return below[1] + share * (above[1] - below[1])
 
     def of_all(self, parts: range, rows: int) -> float | None:
         """Of several segments after one another; None if one of them was never measured."""

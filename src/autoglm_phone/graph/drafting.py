@@ -4,6 +4,10 @@ With acceptance rate a, a step that drafts k tokens gives (1 - a^(k+1)) / (1 - a
 2023, arXiv 2211.17192) and takes k shallow passes and one deep pass over k + 1 rows a sequence. The rate and the
 passes are measured, and say how many drafts to make. Whether to draft at all is decided by what whole steps really
 gave: tokens a second with drafts and without, for each size of batch. The output is the same whatever is chosen here.
+
+Learning must not cost what it may never bring in. Nothing is drafted before the passes are known; until drafts have
+proved right, few are made; and where they would not pay, a trial is one draft for a few of the sequences, after rests
+that double.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from dataclasses import dataclass
 from autoglm_phone.graph.costs import SegmentCosts
 
 LONGEST = 8  # drafts a step; an acceptance rate of 0.9 gives 6.1 tokens a step then
-MARGIN = 1.05  # a gain below it is noise
+MARGIN = 1.08  # a gain below it is noise
 PRIOR = 8  # drafts: how much the rate of all requests counts in the rate of one
 FADE = 0.98  # of the counts of all requests, a verification
 BINS = 10  # of confidence
@@ -22,15 +26,18 @@ BIN_FADE = 0.99
 STEP_WEIGHT = 0.15  # of the newest step in the speed of steps
 TRIES = 3  # steps with drafts before they are judged
 COMPARE = 64  # steps with drafts between two without, which keep the comparison fresh
-FIRST_REST, LAST_REST = 32, 1024  # steps without drafts where they lost; doubled each time
+FIRST_REST, LAST_REST = 8, 2048  # steps without drafts where they lost; doubled each time
+TRIAL_SHARE = 8  # of so many sequences, one drafts in a trial
+KNOWN = 8  # drafts judged, before which no sequence makes more than FIRST_DRAFTS
+FIRST_DRAFTS = 2
 
 
 @dataclass
 class _Rate:
     """Drafts tried and accepted, fading."""
 
-    drafted: float = 4.0
-    accepted: float = 3.0  # until something is known: worth a trial
+    drafted: float = 2.0
+    accepted: float = 1.0  # until something is known: worth a trial where rows are nearly free
 
     @property
     def value(self) -> float:
@@ -72,10 +79,16 @@ class DraftController:
     def __init__(self, num_segments: int, costs: SegmentCosts):
         self.num_segments = num_segments
         self.costs = costs
+        self.forget()
+
+    def forget(self) -> None:
+        """Nothing was drafted yet."""
         # By draft depth, in segments:
         self._rates: dict[int, _Rate] = {}
         self._chances: dict[tuple[int, int], _Rate] = {}  # and bin of confidence
         self._loads: dict[tuple[int, int], _Load] = {}  # and power of two of the sequences that could draft
+        self._judged: dict[int, int] = {}
+        self._turn = 0  # of the sequences that a trial takes
 
     # What happened.
 
@@ -85,6 +98,7 @@ class DraftController:
         Drafts behind a wrong one were never judged.
         """
         judged = min(len(confidences), accepted + 1)
+        self._judged[depth] = self._judged.get(depth, 0) + judged
         rate = self._rates.setdefault(depth, _Rate())
         rate.drafted = FADE * rate.drafted + judged
         rate.accepted = FADE * rate.accepted + accepted
@@ -133,22 +147,31 @@ class DraftController:
         lengths = [self.length(depth, judged, accepted, count) for judged, accepted in sequences]
         trial, load.due = load.due, False
         if any(lengths):
-            return lengths
+            # Until something is known, wrong drafts of all sequences would be a high price for knowing it.
+            return lengths if self._judged.get(depth, 0) >= KNOWN else self._few(lengths)
         if not trial:
-            load.pause()
+            if self._modelled(depth, count, 0, count) is not None:
+                load.pause()
             return none
         load.tries = 1  # the passes say that it cannot pay: one step tells whether they are right
-        return [1] * count
+        return self._few([1] * count)
+
+    def _few(self, lengths: Sequence[int]) -> list[int]:
+        """These lengths for a share of the sequences, others each time; none for the rest."""
+        self._turn += 1
+        each = min(TRIAL_SHARE, len(lengths))
+        return [length if (place + self._turn) % each == 0 else 0 for place, length in enumerate(lengths)]
 
     def length(self, depth: int, judged: int, accepted: int, count: int) -> int:
         """Drafts for one of `count` sequences."""
         overall = self._rates.setdefault(depth, _Rate()).value
         a = min((accepted + PRIOR * overall) / (judged + PRIOR), 0.99)
         best, most = 0, MARGIN
-        for k in range(1, LONGEST + 1):
+        longest = LONGEST if self._judged.get(depth, 0) >= KNOWN else FIRST_DRAFTS
+        for k in range(1, longest + 1):
             gain = self.gain(depth, k, a, count)
             if gain is None:
-                return 2  # nothing is measured yet: this measures it
+                return 0  # nothing is measured yet: a plain step measures it
             if gain > most:
                 best, most = k, gain
         return best
@@ -174,7 +197,7 @@ class DraftController:
         """
         costs, deep = self.costs, range(depth, self.num_segments)
         plain = self._modelled(depth, count, 0, count)
-        narrow, wide = costs.of_all(deep, count), costs.of_all(deep, 2 * count)
+        narrow, wide = costs.of_all(deep, count), self._verifying(depth, 2 * count)
         if plain is None or narrow is None or wide is None:
             return [True] * len(chances)
         token, row = plain / count, max(0.0, wide - narrow) / count  # seconds
@@ -191,11 +214,18 @@ class DraftController:
     def _modelled(self, depth: int, count: int, k: int, rows: int) -> float | None:
         """Seconds of a step's passes: k drafts at most, `rows` rows to verify."""
         costs = self.costs
-        shallow, deep = costs.of_all(range(depth), count), costs.of_all(range(depth, self.num_segments), rows)
+        shallow = costs.of_all(range(depth), count)
+        deep = self._verifying(depth, rows) if k else costs.of_all(range(depth, self.num_segments), rows)
         head, heads = costs.of(SegmentCosts.HEAD, count), costs.of(SegmentCosts.HEAD, rows)
         if shallow is None or deep is None or head is None or heads is None:
             return None
         return (k + 1) * shallow + k * head + deep + heads
+
+    def _verifying(self, depth: int, rows: int) -> float | None:
+        """Seconds of the deep pass with drafts; until one was made, as if each row were a sequence's only one."""
+        first = SegmentCosts.VERIFY
+        known = self.costs.of_all(range(first + depth, first + self.num_segments), rows)
+        return self.costs.of_all(range(depth, self.num_segments), rows) if known is None else known
 
     def _load(self, depth: int, count: int) -> _Load:
         return self._loads.setdefault((depth, (count - 1).bit_length()), _Load())

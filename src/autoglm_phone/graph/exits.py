@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-FIRST_SHARE, FIRST_WEIGHT = 0.7, 4.0  # of tokens that leave, until a request has shown its own; worth so many tokens
-FADE = 0.95  # of older tokens
+FIRST_SHARE, FIRST_WEIGHT = 0.6, 2.0  # of tokens that leave, until a request has shown its own; worth so many tokens
+FADE = 0.97  # of older tokens
 FIRST_SKIP, LAST_SKIP = 4, 64  # tokens between two trials of an exit that does not pay
 
 

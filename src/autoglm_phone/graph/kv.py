@@ -23,9 +23,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoglm_phone.errors import EngineError
-from autoglm_phone.graph.plan import KVPolicy
+from autoglm_phone.graph.plan import KVKind, KVPolicy
 
 DROPPED = -1  # in a page table: this page was given back
+DROPPING: frozenset[KVKind] = frozenset({"window", "evict"})  # kinds that give pages back
+NARROW: frozenset[KVKind] = frozenset({"int8", "fp8"})  # kinds that store a byte a number, and a scale a head and token
 RECENT_SHARE = 0.25  # of an evicting budget, kept for the newest pages whatever their score (H2O uses a half)
 
 
@@ -62,6 +64,13 @@ def kept(policy: KVPolicy, extent: Extent, scores: Mapping[int, float] | None = 
     if policy.kind == "evict" and scores is not None:
         return _evicted(policy, extent, scores)
     return list(every)
+
+
+def sweep_mark(policy: KVPolicy, extent: Extent, scored: bool) -> int:
+    """Changes whenever `kept` may leave out a page that it kept before: the host need not ask `kept` more often."""
+    if policy.kind == "window":
+        return max(0, extent.length - policy.window + 1) // extent.page_size
+    return extent.num_pages if scored else -1
 
 
 def exempt(policy: KVPolicy, extent: Extent) -> set[int]:

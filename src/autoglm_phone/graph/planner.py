@@ -110,6 +110,15 @@ class Planner:
         risk = self.settings.risk if graph.risk is None else graph.risk
         return Plan(towers, exit_policy, self._kv(graph), thought, tuple(reasons), risk)
 
+    def check(self, facts: RequestFacts) -> None:
+        """What `plan` would refuse, without making a plan or a log line.
+
+        Raises:
+            InvalidRequestError: see `plan`.
+        """
+        self._exit(facts.graph)
+        self._kv(facts.graph)
+
     def refine(self, plan: Plan, scores: Sequence[float]) -> Plan:
         """Cap depth and thought by the probe's scores: for each of `settings.depths`, the probability that it is the
         least sufficient one; then log(1 + expected output tokens)."""
@@ -163,6 +172,8 @@ class Planner:
         cap = self._cap(graph)
         if kind == "auto":
             kind = self._auto(risk, cap, graph)
+        if kind == "full" and graph.policy is None and cap is not None:
+            kind = "fixed"  # the server's policy gives way to the client's depth
         if kind == "fixed" and cap is None and graph.policy is not None:
             raise InvalidRequestError(
                 f"policy fixed needs graph.max_depth: one of {_list(settings.depths)}", param="graph.max_depth"

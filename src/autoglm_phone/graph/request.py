@@ -12,6 +12,7 @@ from autoglm_phone.graph.plan import EXIT_KINDS, KV_KINDS, GraphRequest
 _CHOICES = {"policy": ("auto", *EXIT_KINDS), "kv": ("auto", *KV_KINDS)}
 _LEAST = {"max_depth": 1, "draft_length": 0, "kv_window": 1, "kv_budget": 1}
 MOST = 1 << 20  # bound of every count: no field can make anything grow without limit
+_MOST = {"draft_length": 64}  # tokens: a longer draft would hold up the other requests of its step
 
 
 def read_graph_request(raw: Any, *, trace: bool = False) -> GraphRequest:
@@ -27,25 +28,30 @@ def read_graph_request(raw: Any, *, trace: bool = False) -> GraphRequest:
     known = [f.name for f in fields(GraphRequest)]
     values: dict[str, Any] = {"trace": trace}
     for name, value in raw.items():
-        where = f"graph.{name}"
+        where = f"graph.{str(name)[:40]}"
+        shown = repr(value)[:60]  # the client's own text, which may be long
         if name not in known:
-            raise InvalidRequestError(f"graph has no field {name!r}; it has {', '.join(known)}", param=where)
+            raise InvalidRequestError(f"graph has no field {str(name)[:40]!r}; it has {', '.join(known)}", param=where)
         if value is None:
             continue
         if name in _CHOICES:
             if value not in _CHOICES[name]:
-                raise InvalidRequestError(f"{where} is {value!r}; choose {', '.join(_CHOICES[name])}", param=where)
+                raise InvalidRequestError(f"{where} is {shown}; choose {', '.join(_CHOICES[name])}", param=where)
         elif name == "trace":
             if not isinstance(value, bool):
-                raise InvalidRequestError(f"{where} must be true or false, not {value!r}", param=where)
+                raise InvalidRequestError(f"{where} must be true or false, not {shown}", param=where)
             value = value or trace
         elif name == "risk":
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
-                raise InvalidRequestError(f"{where} is {value!r}; it must be a number in [0, 1)", param=where)
+                raise InvalidRequestError(f"{where} is {shown}; it must be a number in [0, 1)", param=where)
             value = float(value)
-        elif isinstance(value, bool) or not isinstance(value, int) or not _LEAST[name] <= value <= MOST:
+        elif isinstance(value, bool) or not isinstance(value, int) or not _LEAST[name] <= value <= _most(name):
             raise InvalidRequestError(
-                f"{where} is {value!r}; it must be an integer from {_LEAST[name]} up", param=where
+                f"{where} is {shown}; it must be an integer from {_LEAST[name]} to {_most(name)}", param=where
             )
         values[name] = value
     return GraphRequest(**values)
+
+
+def _most(name: str) -> int:
+    return _MOST.get(name, MOST)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
-from autoglm_phone.graph.kv import expected_share
+from autoglm_phone.graph.kv import DROPPING, expected_share
 from autoglm_phone.graph.length import LengthFacts, LengthModel, as_long_again
 from autoglm_phone.graph.plan import KVKind, KVPolicy, Plan
 
@@ -45,10 +45,12 @@ class RewriteRules:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a request stands. pool_usage: used share of the KV pages, 0..1."""
+    """Where a request stands. pool_usage: used share of the KV pages, 0..1. whole: no page was given back; what has
+    gaps can't be stored in narrower pages."""
 
     length: LengthFacts
     pool_usage: float = 0.0
+    whole: bool = True
 
 
 class Rewriter:
@@ -70,6 +72,11 @@ class Rewriter:
         self._wish: KVPolicy | None = None
         self._agreed = 0
         self._changed = -rules.dwell
+        self._whole = True
+
+    def due(self, output: int) -> bool:
+        """Whether `observe` would look, after so many output tokens."""
+        return output >= self._next
 
     def observe(self, plan: Plan, progress: Progress) -> Plan | None:
         """The changed plan, or None to leave it. Call it after each step that gave the request tokens; it looks every
@@ -85,6 +92,7 @@ class Rewriter:
         if self.pinned:
             return None
         tight = progress.pool_usage >= rules.pressure
+        self._whole = progress.whole
         wish = self._wanted(plan.kv, facts, expected, tight)
         if wish == plan.kv:
             self._forget()
@@ -122,7 +130,8 @@ class Rewriter:
         if total < self.rules.least_total and not tight:
             # What was given up does not come back; only widening could help, and it would save nothing now.
             return now
-        levels = [replace(now, kind="full"), *(replace(now, kind=kind) for kind in self.rules.precisions)]
+        precisions = self.rules.precisions if self._whole and now.kind not in DROPPING else ()
+        levels = [replace(now, kind="full"), *(replace(now, kind=kind) for kind in precisions)]
         windows = self.rules.windows + (self.rules.tight_windows if tight else ())
         levels += [replace(now, kind="window", window=size) for size in windows]
         shares = [self._cost(level, facts, expected) for level in levels]

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from autoglm_phone.config import EngineConfig
+from autoglm_phone.config import KV_BUILT, EngineConfig
+from autoglm_phone.errors import ConfigError
 from autoglm_phone.graph.graph_file import load_graph_file
 from autoglm_phone.graph.plan import KVKind
 from autoglm_phone.graph.planner import Planner, PlannerSettings
@@ -22,9 +23,12 @@ def planner_for(
     config: EngineConfig,
     ends: Iterable[int],
     exits: Iterable[int],
-    kv_kinds: Iterable[KVKind] = ("full",),
+    kv_kinds: Iterable[KVKind] = KV_BUILT,
 ) -> Planner | None:
     """The planner of a model; None where the dynamic graph is off.
+
+    Raises:
+        ConfigError: the server is to exit by confidence, and nothing is certified for the risk that it states.
 
     Args:
         ends: layers at the end of each segment. exits: those of them that have an exit head.
@@ -39,6 +43,13 @@ def planner_for(
         logger.warning("[DYNAMIC GRAPH] calibration not used: it knows exits %s, the model has %s",
                        calibration.depths, depths)  # fmt: skip
         calibration = None
+    certified = None if calibration is None else calibration.thresholds_for(config.exit_risk)
+    if config.exit_policy == "confidence" and certified is None:
+        raise ConfigError(
+            f"exit policy confidence: no exits of this model are certified for a risk of {config.exit_risk:g}; run "
+            "`autoglm-phone exits calibrate`, or choose auto, lossless or full",
+            param="exit_policy",
+        )
     settings = PlannerSettings(
         depths=depths,
         policy=config.exit_policy,

@@ -11,8 +11,10 @@ from typing import Any
 class Trace:
     """Filled by engine and runner as they go; `as_dict` is what a client sees.
 
-    depths: layers of each output token, in order. caught_up: tokens that a deeper segment processed later than the
-    shallower one, by depth. drafted / accepted: lossless mode. towers: (name, "ran" | "cached", ms, loaded cold).
+    layers: depths at which the model can be left, the whole decoder last. depths: layers of each output token, in
+    order. caught_up: tokens that a deeper segment processed later than the shallower one, by depth.
+    drafted / accepted: lossless mode; drafts: of each verification, (tokens that came of it, drafts, drafts accepted).
+    towers: (name, "ran" | "cached", ms, loaded cold).
     rewrites: (output token, what changed, reason). pages: (output token, live pages) at every change.
     """
 
@@ -21,6 +23,8 @@ class Trace:
     caught_up: Counter[int] = field(default_factory=Counter)
     drafted: int = 0
     accepted: int = 0
+    drafts: list[tuple[int, int, int]] = field(default_factory=list)
+    layers: tuple[int, ...] = ()
     towers: list[tuple[str, str, float, bool]] = field(default_factory=list)
     rewrites: list[tuple[int, str, str]] = field(default_factory=list)
     pages: list[tuple[int, int]] = field(default_factory=list)
@@ -32,12 +36,14 @@ class Trace:
         """JSON-able."""
         count = len(self.depths)
         return {
+            "layers": list(self.layers),
             "depths": list(self.depths),
             "mean_depth": round(sum(self.depths) / count, 2) if count else None,
             "prompt_depth": self.prompt_depth,
             "caught_up": {str(depth): n for depth, n in sorted(self.caught_up.items())},
             "drafted": self.drafted,
             "accepted": self.accepted,
+            "drafts": [list(step) for step in self.drafts],
             "towers": [
                 {"tower": name, "how": how, "ms": round(ms, 2), "cold": cold} for name, how, ms, cold in self.towers
             ],

@@ -22,6 +22,8 @@ Family = Literal["native", "glm4v"]
 
 _FAMILIES: dict[str, Family] = {"autoglm_phone": "native", "glm4v": "glm4v"}
 _BUNDLED = Path(__file__).parent
+BUNDLED_INT4 = "mini-int4"
+_BUNDLED_NAMES = ("mini", BUNDLED_INT4)
 _WITHOUT_WEIGHTS = ("pro", "9b")  # presets that a user trains or that only exist as a shape
 
 
@@ -50,7 +52,7 @@ class ModelFacts:
 
 
 def locate(name_or_path: str | Path) -> Path:
-    """The folder of a model: "mini" is the bundled one, anything else a path.
+    """The folder of a model: "mini" and "mini-int4" are the bundled ones, anything else a path.
 
     Raises:
         CheckpointError: there is no such folder, or it is not a model's.
@@ -61,9 +63,14 @@ def locate(name_or_path: str | Path) -> Path:
             f"preset {name!r} comes without weights; `autoglm-phone train --preset {name}` makes a folder to pass here",
             param="model",
         )
-    folder = _BUNDLED / "mini" if name == "mini" else Path(name).expanduser()
+    folder = _BUNDLED / name if name in _BUNDLED_NAMES else Path(name).expanduser()
     if not folder.is_dir():
         hint = "this installation lacks its bundled weights" if name == "mini" else _download_hint(name)
+        if name == BUNDLED_INT4:
+            hint = (
+                "this installation lacks the bundled INT4 model; make it with `autoglm-phone compress --model mini "
+                "--recipe recipes/int4.yaml --out <folder>` and pass that folder"
+            )
         raise CheckpointError(f"no model folder at {folder}: {hint}", param="model")
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{folder} has no config.json, so it is not a model folder", param="model")

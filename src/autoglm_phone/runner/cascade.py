@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from autoglm_phone.engine.interface import Row, Steering
+from autoglm_phone.graph.controller import ExitGate
 from autoglm_phone.graph.costs import SegmentCosts
 from autoglm_phone.graph.drafting import DraftController
 from autoglm_phone.runner.batch import Batch, Placed, place, token_ids
@@ -55,12 +56,19 @@ class Cascade:
         self.sampler = sampler
         self.costs = SegmentCosts()
         self.drafting = DraftController(decoder.num_segments, self.costs)
+        self.gate = ExitGate(decoder.num_segments, self.costs)
         self.page_size = page_size
         self.pending_bytes = pending_bytes
         self.ends = [end for _, end in decoder.spec.segments]
         self.probe: LogitProbe | None = None
         self.exit_probe: ExitProbe | None = None
         self.depth_probe: DepthProbe | None = None
+
+    def forget(self) -> None:
+        """Begin again with what the costs are and what pays, as after a start (whoever holds them keeps them)."""
+        self.costs.clear()
+        self.drafting.forget()
+        self.gate = ExitGate(self.decoder.num_segments, self.costs)
 
     def ends_request(self, lane: Lane, token: int) -> bool:
         """A draft of it would be the last: there is nothing to write ahead."""
@@ -103,6 +111,12 @@ class Run:
         self.readings: list[Reading] = []
         self._batch: Batch | None = None
         self._spans: list[Span] = []
+        # A step of nothing but sequences that decode and may leave early; they are what the gate judges.
+        self._exiting = bool(lanes) and all(
+            lane.row.first == 0 and lane.row.samples and lane.sequence.num_output and lane.sequence.rule.thresholds
+            for lane in lanes
+        )
+        self.open = not self._exiting or cascade.gate.opens(len(lanes))
 
     def finish(self, steering: Steering) -> list[Reading]:
         """Take all rows as deep as they go."""
@@ -122,7 +136,9 @@ class Run:
         return self.readings
 
     def note_drafting(self, tokens: int, seconds: float) -> None:
-        """The step is over: tell the controller of drafts what it gave and took, if nothing else went on in it."""
+        """The step is over: tell the controllers what it gave and took, if nothing else went on in it."""
+        if self._exiting and self.open:
+            self.cascade.gate.note_step(len(self.lanes), seconds, tokens)
         depths = {lane.sequence.rule.draft for lane in self.lanes}
         if len(depths) == 1 and 0 not in depths and all(lane.row.count == 1 and lane.left for lane in self.lanes):
             self.cascade.drafting.note_step(depths.pop(), [lane.drafted for lane in self.lanes], tokens, seconds)
@@ -171,7 +187,8 @@ class Run:
         start = time.perf_counter()
         hidden = self.decoder.run_segment(segment, hidden, self._batch.segment(segment))
         seconds = time.perf_counter() - start
-        self.cascade.costs.note(segment, hidden.shape[0], seconds)
+        verifying = SegmentCosts.VERIFY if any(lane.drafted for lane in lanes) else 0
+        self.cascade.costs.note(verifying + segment, hidden.shape[0], seconds)
         share = seconds / hidden.shape[0]
         for lane in lanes:
             lane.frontiers[segment] = lane.end
@@ -195,6 +212,9 @@ class Run:
         asking = [lane for lane in lanes if boundary < lane.sequence.cap and self._may_leave(lane, boundary)]
         if asking:
             self._leave(boundary, asking, hidden)
+        if self._exiting and self.open and boundary < self.decoder.num_segments:
+            there = [lane for lane in lanes if boundary < lane.sequence.cap]
+            self.cascade.gate.note(boundary, sum(lane.left == boundary for lane in there), len(there))
         drafting = [lane for lane in lanes if lane.row.drafts and boundary == lane.sequence.rule.draft]
         if drafting:
             draft(self.cascade, boundary, drafting, hidden)
@@ -232,7 +252,7 @@ class Run:
         """Whether the lane's newest token could be read here."""
         if lane.left or not lane.complete or boundary < lane.goal or boundary not in lane.sequence.rule.thresholds:
             return False
-        return _forced(lane) or lane.state.exits.ask(boundary)
+        return _forced(lane) or (self.open and lane.state.exits.ask(boundary))
 
     def _leave(self, boundary: int, asking: list[Lane], hidden: Tensor) -> None:
         """Read the newest token of those lanes that are confident enough."""

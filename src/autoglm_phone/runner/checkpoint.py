@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from autoglm_phone.errors import CheckpointError
+from autoglm_phone.models.shared import shared_weights
 
 INDEX = "model.safetensors.index.json"
 
@@ -41,6 +42,10 @@ class Checkpoint:
             self._files[shard] = handle
             for name in handle.keys():  # noqa: SIM118  (a safetensors handle is no mapping)
                 self._where[rename(name) if rename else name] = (shard, name)
+        for name, stored in shared_weights(folder).items():
+            place = self._where.get(rename(stored) if rename else stored)
+            if place is not None:
+                self._where.setdefault(rename(name) if rename else name, place)
 
     def names(self) -> Iterable[str]:
         return self._where.keys()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from autoglm_phone.backends.base import CrossGroup
@@ -88,7 +87,7 @@ class CrossMemoryBuilder:
         if found is None:
             states = self.towers.encode(item) + self.weights.media_embed[place]  # [M, H]
             found = [
-                (self._split(F.linear(states, k)), self._split(F.linear(states, v)))
+                (self._split(self.weights.linear(states, k)), self._split(self.weights.linear(states, v)))
                 for k, v in zip(self.weights.keys, self.weights.values, strict=True)
             ]
             self.cache.put(key, found, sum(k.nbytes + v.nbytes for k, v in found))

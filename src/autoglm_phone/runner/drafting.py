@@ -167,7 +167,7 @@ def _is_plain(lane: Lane, sampler: Sampler) -> bool:
         and not state.penalizes_all
         and not state.penalizes_output
         and lane.sequence.matcher is None
-        and (state.thought is None or not state.thought.thinking)
+        and (state.thought is None or state.thought.is_free(lane.drafted + 1))
         and state.num_output >= params.min_tokens
     )
 

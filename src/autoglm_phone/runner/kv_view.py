@@ -12,11 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
+
+from autoglm_phone.graph.kv import DROPPED, Extent
+from autoglm_phone.graph.plan import KVPolicy
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Ordinals = Sequence[int] | Ints
 
 
 class DecodeView(NamedTuple):
@@ -33,8 +36,51 @@ class ChunkView(NamedTuple):
     allowed: Bools
 
 
+class Look:
+    """Attention masses of a batched call's rows, summed over the layers of a segment.
+
+    Args:
+        ordinals: of the pages that each row reads.
+    """
+
+    def __init__(self, ordinals: Sequence[Ints]):
+        self.ordinals = ordinals
+        self._total: Tensor | None = None
+        self._layers = 0
+        self._rows: list[list[float]] | None = None
+
+    def add(self, masses: Tensor) -> None:
+        """float32 [rows, pages] of one layer."""
+        self._total = masses if self._total is None else self._total.add_(masses)
+        self._layers += 1
+
+    def shares(self, row: int) -> list[tuple[int, float]]:
+        """(ordinal, mean share)"""
+        if self._total is None:
+            return []
+        if self._rows is None:
+            self._rows = (self._total / self._layers).tolist()
+        return list(zip(self.ordinals[row].tolist(), self._rows[row], strict=False))
+
+
+def visible_ordinals(policy: KVPolicy, extent: Extent, query: int, table: Ints) -> Ints:
+    """As `graph.kv.visible`, on a page table that is an array (which is asked for every row of every step)."""
+    size = extent.page_size
+    own = query // size
+    before = np.flatnonzero(table[:own] != DROPPED)
+    near = max(0, query - policy.window + 1) // size
+    if policy.kind == "window" and near:
+        always = -(-max(policy.sinks, extent.prompt if policy.keep_prompt else 0) // size)
+        stay = (before >= near) | (before < always)
+        if policy.keep_media and not policy.keep_prompt:
+            for first, end in extent.media:
+                stay |= (before >= first // size) & (before < -(-end // size))
+        before = before[stay]
+    return np.append(before, own)
+
+
 def decode_view(
-    visible: Sequence[Sequence[int]], queries: Sequence[int], page_size: int, window: tuple[int, int] | None = None
+    visible: Sequence[Ordinals], queries: Sequence[int], page_size: int, window: tuple[int, int] | None = None
 ) -> DecodeView:
     """One row a sequence.
 
@@ -50,7 +96,7 @@ def decode_view(
 
 
 def chunk_view(
-    visible: Sequence[Sequence[int]], queries: Sequence[int], page_size: int, window: tuple[int, int] | None = None
+    visible: Sequence[Ordinals], queries: Sequence[int], page_size: int, window: tuple[int, int] | None = None
 ) -> ChunkView:
     """Several rows of one sequence (tokens that caught up), each with the pages that it may read."""
     ordinals = np.unique(np.concatenate([np.asarray(row, dtype=np.int64) for row in visible]))
@@ -69,18 +115,3 @@ def _seen(ordinals: Ints, queries: Ints, page_size: int, window: tuple[int, int]
         width, sinks = window
         allowed &= (keys > query - width) | (keys < sinks)
     return allowed
-
-
-def page_masses(query: Tensor, keys: Tensor, allowed: Tensor, page_size: int) -> Tensor:
-    """Share of a query's attention on each page, the mean over its heads: what `graph.kv.ScoreBook` observes.
-
-    Args:
-        query: [B, Hq, D], rotated. keys: [B, P * page_size, Hk, D], as read. allowed: bool [B, P * page_size].
-
-    Returns float32 [B, P], each row summing to 1.
-    """
-    groups = query.shape[1] // keys.shape[2]
-    heads = keys.float().repeat_interleave(groups, dim=2)  # [B, K, Hq, D]
-    scores = torch.einsum("bhd,bkhd->bhk", query.float(), heads) * query.shape[-1] ** -0.5
-    weights = scores.masked_fill(~allowed[:, None], float("-inf")).softmax(dim=-1).mean(dim=1)  # [B, K]
-    return weights.unflatten(-1, (-1, page_size)).sum(-1)

@@ -12,12 +12,11 @@ import torch
 from autoglm_phone.backends.torch_backend import TorchBackend
 from autoglm_phone.config import DTYPES, MIB, EngineConfig
 from autoglm_phone.errors import CheckpointError, ConfigError
-from autoglm_phone.models.glm4v.configuration import read_json
 from autoglm_phone.models.glm4v.weights import check_complete, engine_name
-from autoglm_phone.runner.checkpoint import Checkpoint
 from autoglm_phone.runner.cross_memory import CrossMemoryBuilder
 from autoglm_phone.runner.decoder import Decoder
 from autoglm_phone.runner.model_runner import ModelRunner
+from autoglm_phone.runner.quantized import check_asked, open_weights, read_quantization
 from autoglm_phone.runner.spec import DecoderSpec, read_spec
 from autoglm_phone.runner.threads import ThreadTuner
 from autoglm_phone.runner.towers import Glm4vTowers, NativeTowers, Towers
@@ -39,8 +38,8 @@ def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
         torch.set_num_threads(config.threads)
     if not folder.is_dir():
         raise CheckpointError(f"model folder {folder} does not exist", param="model")
-    if (read_json(folder / "config.json").get("quantization_config") or {}).get("quant_method"):
-        raise CheckpointError(f"{folder} holds quantized weights, which are not read yet; use a plain checkpoint")
+    quantization = read_quantization(folder)
+    check_asked(folder, quantization, config.quantization)
     spec = read_spec(folder)
     device, dtype = _device(config), _dtype(config)
     backend = TorchBackend(
@@ -52,7 +51,7 @@ def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
         theta=spec.rope_theta,
         mrope_section=spec.mrope_section,
     )
-    checkpoint = Checkpoint(folder, rename=engine_name if spec.family == "glm4v" else None)
+    checkpoint = open_weights(folder, quantization, rename=engine_name if spec.family == "glm4v" else None)
     if spec.family == "glm4v":
         check_complete(folder, checkpoint.names(), spec.config)  # the tower is read later, at its first picture
     weights = load_decoder(checkpoint, spec, backend, offload=config.offload_segments)
@@ -66,9 +65,10 @@ def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
             weights.memory, towers, spec.cross_heads, spec.max_media, config.tower_cache_memory // 2
         )
     logger.info(
-        "loaded %s (%s, %s on %s) in %.1f s: %d KV pages of %d tokens, context %d",
+        "loaded %s (%s%s, %s on %s) in %.1f s: %d KV pages of %d tokens, context %d",
         folder.name,
         spec.family,
+        "" if quantization is None else ", " + quantization.words,
         str(dtype).removeprefix("torch."),
         device,
         time.perf_counter() - start,

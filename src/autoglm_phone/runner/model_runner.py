@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from autoglm_phone.engine.depth import DepthLayout
-from autoglm_phone.engine.interface import Row, RowResult, Steering
+from autoglm_phone.engine.interface import Move, Row, RowResult, Steering
 from autoglm_phone.engine.request import EngineRequest, MediaItem
 from autoglm_phone.engine.sequence import Sequence as EngineSequence
+from autoglm_phone.engine.stats import EngineStats
 from autoglm_phone.errors import InvalidRequestError
 from autoglm_phone.graph.drafting import DraftController
 from autoglm_phone.graph.exits import ExitHistory
+from autoglm_phone.graph.plan import KVKind
 from autoglm_phone.models.glm4v.positions import mrope_positions
 from autoglm_phone.runner.cascade import Cascade, LogitProbe
 from autoglm_phone.runner.cross_memory import CrossMemoryBuilder
@@ -60,6 +64,8 @@ class ModelRunner:
         self.drafting: DraftController | None = self.cascade.drafting
         self.layout = DepthLayout(tuple(end for _, end in spec.segments), frozenset(decoder.weights.exits))
         layers = spec.layers_per_page
+        self.kv_kinds: tuple[KVKind, ...] = ("full", "window", "evict", *decoder.backend.narrow_kinds)
+        self.pack = decoder.backend.dtype.itemsize
         self.page_bytes = 2 * layers * page_size * spec.kv_heads * spec.head_dim * decoder.backend.dtype.itemsize
         self._seed = seed
         self._threads = threads
@@ -104,7 +110,7 @@ class ModelRunner:
         exits = ExitHistory(self.layout.ends, self.spec.head_in_layers)
         state = RequestState(sequence, sampling, PendingStates(self.num_segments), exits)
         if request.media:
-            with self._threads.step("towers"):
+            with self._threads.step("towers"), self.towers.listening(sequence.trace.towers.append):
                 self._see(state)
         if self.spec.mrope_section is not None:
             images = [(item.position, item.data["grid_thw"]) for item in request.media]
@@ -118,6 +124,17 @@ class ModelRunner:
             state.memory = self.memories.build(media)
         else:
             state.inline = [(item.position, self.towers.encode(item)) for item in media]
+
+    def report(self, stats: EngineStats) -> None:
+        store = self.towers.store
+        stats.tower_loads, stats.tower_unloads = Counter(store.loads), Counter(store.unloads)
+        stats.tower_runs = Counter(self.towers.runs)
+        stats.tower_bytes = store.loaded_bytes
+
+    @torch.inference_mode()
+    def recode(self, moves: Sequence[Move], before: KVKind, after: KVKind) -> None:
+        for move in moves:
+            self.decoder.backend.recode(self.decoder.pages, move.old, move.new, before, after)
 
     def release(self, request_id: str) -> None:
         self._states.pop(request_id, None)
@@ -141,13 +158,14 @@ class ModelRunner:
         out = []
         for lane in run.lanes:
             result = sampled.get(lane.sequence.request_id, RowResult())
+            progress = lane.progress(self.layout.ends)
             out.append(
                 RowResult(
                     result.token_ids,
                     result.logprobs,
                     tuple(lane.prompt_logprobs),
                     result.error,
-                    lane.progress(self.layout.ends),
+                    replace(progress, masses=lane.state.masses()) if lane.state.looks else progress,
                 )
             )
         return out

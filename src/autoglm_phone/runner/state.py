@@ -10,8 +10,10 @@ from torch import Tensor
 
 from autoglm_phone.engine.sequence import Sequence
 from autoglm_phone.graph.exits import ExitHistory
+from autoglm_phone.graph.kv import DROPPING, NARROW, Extent
 from autoglm_phone.models.glm4v.positions import MRopePlan
 from autoglm_phone.runner.cross_memory import CrossMemory
+from autoglm_phone.runner.kv_view import Look, visible_ordinals
 from autoglm_phone.runner.pending import PendingStates
 from autoglm_phone.runner.sampling_state import SamplingState
 
@@ -23,7 +25,7 @@ class RequestState:
     """sampling: penalties and randomness. pending: states of tokens that left early. exits: where asking pays.
     positions: M-RoPE plan, None for 1-D positions. memory: what cross-attention sees (native). inline: tower states of
     the picture tokens [first, first + len) (GLM-4.1V). drafts: tokens behind the sequence's own that are being tried
-    out.
+    out. looks: what its newest tokens looked at in this step, for a KV policy that asks.
     """
 
     sequence: Sequence
@@ -34,6 +36,7 @@ class RequestState:
     memory: CrossMemory | None = None
     inline: list[tuple[int, Tensor]] = field(default_factory=list)
     drafts: list[int] = field(default_factory=list)
+    looks: list[tuple[Look, int]] = field(default_factory=list)  # and which of its rows is meant
     _tables: list[Ints] = field(default_factory=list)
     _lengths: list[int] = field(default_factory=list)  # entries of each table that are valid
     _epoch: int = -1
@@ -50,6 +53,35 @@ class RequestState:
             self.drafts.clear()
             self.retract()
         self.sampling.restore()
+        self.looks.clear()
+
+    @property
+    def keeping(self) -> tuple[int, str | None]:
+        """How its pages are read: (0, None) all of them; (1, None) some; (2, None) some, and masses are wanted;
+        (3, kind) as frames. Rows of a batched call have this in common."""
+        kind = self.sequence.plan.kv.kind
+        if kind == "full" and not self.sequence.gaps:
+            return 0, None
+        if kind in NARROW:
+            return 3, kind
+        if kind == "evict":
+            return 2, None
+        return (1 if kind in DROPPING or self.sequence.gaps else 0), None
+
+    def visible(self, segment: int, query: int, page_size: int) -> Ints:
+        """Ordinals of the pages that the token at this position reads."""
+        sequence = self.sequence
+        extent = Extent(query, sequence.prompt_length, page_size, sequence.media_spans)
+        return visible_ordinals(sequence.plan.kv, extent, query, self.pages(segment))
+
+    def masses(self) -> tuple[tuple[int, float], ...]:
+        """(ordinal, share of attention) over all that was looked at in this step."""
+        total: dict[int, float] = {}
+        for look, row in self.looks:
+            for ordinal, share in look.shares(row):
+                total[ordinal] = total.get(ordinal, 0.0) + share
+        count = len(self.looks)
+        return tuple((ordinal, share / count) for ordinal, share in total.items())
 
     def retract(self) -> None:
         """Drafts were processed, and some are wrong."""

@@ -11,11 +11,14 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from autoglm_phone.backends.quantized_modules import load_state
 from autoglm_phone.errors import AutoGLMError, CheckpointError, EngineError
+from autoglm_phone.runner.offload import map_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +39,7 @@ class TowerStore:
     def __init__(
         self,
         skeleton: Callable[[str], nn.Module],
-        read: Callable[[str], dict[str, Tensor]],
+        read: Callable[[str], dict[str, Any]],
         size: Callable[[str], int],
         device: torch.device,
         dtype: torch.dtype,
@@ -50,7 +53,7 @@ class TowerStore:
         self._skeleton, self._read, self._size = skeleton, read, size
         self._loaded: OrderedDict[str, tuple[nn.Module, int]] = OrderedDict()  # least recently used first
         self._in_use: Counter[str] = Counter()
-        self._pinned: dict[str, dict[str, Tensor]] = {}
+        self._pinned: dict[str, dict[str, Any]] = {}
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
     @property
@@ -118,28 +121,35 @@ class TowerStore:
                 return
             self.drop(kind)
 
-    def _weights(self, kind: str) -> dict[str, Tensor]:
-        """State dict on the device, in the engine's dtype."""
+    def _weights(self, kind: str) -> dict[str, Any]:
+        """State dict on the device, in the engine's dtype; weights of quantized linears are packed."""
         if self._stream is None:
             return {name: self._cast(tensor) for name, tensor in self._read(kind).items()}
         if kind not in self._pinned:
-            self._pinned[kind] = {name: self._cast(tensor).pin_memory() for name, tensor in self._read(kind).items()}
+            self._pinned[kind] = {
+                name: map_tensors(self._cast(tensor), Tensor.pin_memory) for name, tensor in self._read(kind).items()
+            }
         compute = torch.cuda.current_stream(self.device)
         with torch.cuda.stream(self._stream):
-            weights = {name: t.to(self.device, non_blocking=True) for name, t in self._pinned[kind].items()}
+            weights = map_tensors(self._pinned[kind], lambda t: t.to(self.device, non_blocking=True))
         compute.wait_stream(self._stream)
-        for tensor in weights.values():
+
+        def record(tensor: Tensor) -> Tensor:
             tensor.record_stream(compute)  # freed only after the kernels that read it
+            return tensor
+
+        map_tensors(weights, record)
         return weights
 
-    def _cast(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+    def _cast(self, tensor: Any) -> Any:
+        """Packed weights keep their scales as they are."""
+        return tensor.to(self.dtype) if isinstance(tensor, Tensor) and tensor.is_floating_point() else tensor
 
-    def _assemble(self, kind: str, weights: dict[str, Tensor]) -> nn.Module:
+    def _assemble(self, kind: str, weights: dict[str, Any]) -> nn.Module:
         with torch.device("meta"):
             tower = self._skeleton(kind)
         try:
-            tower.load_state_dict(weights, assign=True)
+            load_state(tower, weights, self.device, self.dtype)
         except RuntimeError as error:
             raise CheckpointError(f"the {kind} tower's tensors do not fit config.json: {error}") from error
         return tower.eval().requires_grad_(False)

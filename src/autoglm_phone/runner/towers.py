@@ -15,11 +15,12 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from autoglm_phone.backends.quantized_modules import replace_linears
 from autoglm_phone.engine.request import MediaItem
 from autoglm_phone.errors import EngineError, InvalidRequestError
 from autoglm_phone.runner.checkpoint import Checkpoint
 from autoglm_phone.runner.lru import ByteLRU
-from autoglm_phone.runner.shards import ShardReader
+from autoglm_phone.runner.quantized import QuantizedCheckpoint, reader
 from autoglm_phone.runner.spec import DecoderSpec
 from autoglm_phone.runner.tower_store import TowerStore
 
@@ -47,7 +48,7 @@ class Towers(ABC):
     def __init__(
         self,
         spec: DecoderSpec,
-        checkpoint: Checkpoint,
+        checkpoint: Checkpoint | QuantizedCheckpoint,
         device: torch.device,
         dtype: torch.dtype,
         limit_bytes: int,
@@ -58,9 +59,9 @@ class Towers(ABC):
         self.dtype = dtype
         self.cache: ByteLRU[str, Tensor] = ByteLRU(limit_bytes)
         self.runs: dict[str, int] = {"image": 0, "audio": 0}
-        self._shards = ShardReader(checkpoint)
+        self._shards = reader(checkpoint)
         self.store = TowerStore(
-            self._skeleton,
+            self._empty,
             self._read,
             lambda kind: self._shards.nbytes(self.prefixes[kind], dtype),
             device,
@@ -131,8 +132,15 @@ class Towers(ABC):
         for callback in self._listeners:
             callback(event)
 
-    def _read(self, kind: str) -> dict[str, Tensor]:
+    def _read(self, kind: str) -> dict[str, Any]:
         return self._shards.under(self.prefixes[kind])
+
+    def _empty(self, kind: str) -> nn.Module:
+        """The tower without weights, and with places for packed linears where the checkpoint has them."""
+        tower = self._skeleton(kind)
+        if isinstance(self._shards, QuantizedCheckpoint):
+            replace_linears(tower, self._shards.quantized(self.prefixes[kind]))
+        return tower
 
     @abstractmethod
     def _skeleton(self, kind: str) -> nn.Module: ...
@@ -188,7 +196,7 @@ class Glm4vTowers(Towers):
 
         return VisionTower(self.spec.config.vision)
 
-    def _read(self, kind: str) -> dict[str, Tensor]:
+    def _read(self, kind: str) -> dict[str, Any]:
         from autoglm_phone.models.glm4v.weights import tower_state
 
         return tower_state(super()._read(kind))

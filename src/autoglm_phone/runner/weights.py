@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from autoglm_phone.backends.base import Backend, CrossWeights, LayerWeights
+from autoglm_phone.backends.quantized import scaled, stack
 from autoglm_phone.runner.checkpoint import Checkpoint
 from autoglm_phone.runner.offload import SegmentStore
+from autoglm_phone.runner.quantized import QuantizedCheckpoint, reader
 from autoglm_phone.runner.shards import ShardReader
 from autoglm_phone.runner.spec import DecoderSpec
 
-Source = Checkpoint | ShardReader
+Source = Checkpoint | ShardReader | QuantizedCheckpoint
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,12 @@ class ExitWeights:
 
 @dataclass(frozen=True)
 class CrossMemoryWeights:
-    """[out, in] weights that turn tower states into keys and values of each cross-attention layer."""
+    """Handles of the linears that turn tower states into keys and values of each cross-attention layer."""
 
-    keys: list[Tensor]
-    values: list[Tensor]
+    keys: list[Any]
+    values: list[Any]
     media_embed: Tensor  # [2 * max_media, H]: kind * max_media + ordinal
+    linear: Callable[[Tensor, Any], Tensor]  # the backend's
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class DecoderWeights:
 
 
 def load_decoder(
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | QuantizedCheckpoint,
     spec: DecoderSpec,
     backend: Backend,
     *,
@@ -83,7 +86,7 @@ def load_decoder(
     if exits:
         # Exits share the head, so the final norm must not be folded into it.
         norm, packed_head = backend.pack_norm(checkpoint.get("model.norm.weight")), backend.pack_linear(head, None)
-    source: Source = ShardReader(checkpoint) if offload else checkpoint
+    source: Source = reader(checkpoint) if offload else checkpoint
 
     def pack(index: int) -> list[LayerWeights]:
         return [_layer(source, spec, backend, i) for i in range(*spec.segments[index])]
@@ -109,7 +112,7 @@ def _layer(checkpoint: Source, spec: DecoderSpec, backend: Backend, index: int) 
         return checkpoint.get(name + suffix + ".weight", (hidden,))
 
     parts = [("q_proj", q), ("k_proj", kv), ("v_proj", kv)]
-    weight = torch.cat([checkpoint.get(f"{name}self_attn.{part}.weight", (size, hidden)) for part, size in parts])
+    weight = stack([checkpoint.get(f"{name}self_attn.{part}.weight", (size, hidden)) for part, size in parts])
     bias = None
     if f"{name}self_attn.q_proj.bias" in checkpoint:
         bias = torch.cat([checkpoint.get(f"{name}self_attn.{part}.bias", (size,)) for part, size in parts])
@@ -132,11 +135,11 @@ def _layer(checkpoint: Source, spec: DecoderSpec, backend: Backend, index: int) 
     )
 
 
-def _gate_up(checkpoint: Source, name: str) -> Tensor:
+def _gate_up(checkpoint: Source, name: str) -> Any:
     """Some GLM-4.1V checkpoints keep gate and up apart (GPTQModel splits them)."""
     if name + "gate_up_proj.weight" in checkpoint or name + "gate_proj.weight" not in checkpoint:
         return checkpoint.get(name + "gate_up_proj.weight")
-    return torch.cat([checkpoint.get(name + "gate_proj.weight"), checkpoint.get(name + "up_proj.weight")])
+    return stack([checkpoint.get(name + "gate_proj.weight"), checkpoint.get(name + "up_proj.weight")])
 
 
 def _cross(checkpoint: Source, spec: DecoderSpec, backend: Backend, index: int) -> CrossWeights:
@@ -145,21 +148,24 @@ def _cross(checkpoint: Source, spec: DecoderSpec, backend: Backend, index: int) 
         checkpoint.get(name + "norm.weight", (hidden,)), checkpoint.get(name + "q_proj.weight", (hidden, hidden)), None
     )
     gate = torch.tanh(checkpoint.get(name + "gate").float())
-    out = checkpoint.get(name + "o_proj.weight", (hidden, hidden)).float() * gate
+    out = scaled(checkpoint.get(name + "o_proj.weight", (hidden, hidden)), gate)
     place = spec.cross_layers.index(index)
     return CrossWeights(index=place, norm=norm, q=q, out=backend.pack_linear(out, None), heads=spec.cross_heads)
 
 
-def _memory(checkpoint: Checkpoint, spec: DecoderSpec, backend: Backend) -> CrossMemoryWeights | None:
+def _memory(
+    checkpoint: Checkpoint | QuantizedCheckpoint, spec: DecoderSpec, backend: Backend
+) -> CrossMemoryWeights | None:
     if not spec.cross_layers:
         return None
 
-    def place(name: str) -> Tensor:
-        return checkpoint.get(name).to(device=backend.device, dtype=backend.dtype)
+    def linear(name: str) -> Any:
+        return backend.pack_linear(checkpoint.get(name), None)
 
     layers = [f"model.layers.{index}.cross_attn." for index in spec.cross_layers]
     return CrossMemoryWeights(
-        keys=[place(layer + "k_proj.weight") for layer in layers],
-        values=[place(layer + "v_proj.weight") for layer in layers],
-        media_embed=place("model.media_embed.weight"),
+        keys=[linear(layer + "k_proj.weight") for layer in layers],
+        values=[linear(layer + "v_proj.weight") for layer in layers],
+        media_embed=checkpoint.get("model.media_embed.weight").to(device=backend.device, dtype=backend.dtype),
+        linear=backend.linear,
     )

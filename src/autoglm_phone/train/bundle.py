@@ -10,7 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from autoglm_phone.models.glm4v.configuration import read_json
 from autoglm_phone.models.native.configuration import PRESETS, preset
+from autoglm_phone.models.shared import shared_weights
+from autoglm_phone.runner.checkpoint import Checkpoint
+from autoglm_phone.train.distill import config_of
 from autoglm_phone.train.state import load_run, save_sharded
 from autoglm_phone.train.tokenizer import SPECIAL_TOKENS
 
@@ -21,13 +25,41 @@ def bundle(
     run: Path, prepared: Path, out: Path, preset_name: str = "mini", dtype: torch.dtype = torch.bfloat16
 ) -> list[Path]:
     """Write the model folder; returns the shard paths. Weights of training-only heads stay behind."""
+    return write_model(model_weights(run, dtype), prepared, out, preset_name)
+
+
+def bundle_like(run: Path, model: Path, out: Path) -> list[Path]:
+    """Write a run's weights as a model folder with everything else as in `model`, dtypes included."""
+    raw = read_json(model / "config.json")
+    weights = model_weights(run, torch.float32)
+    stored = Checkpoint(model)
+    shared = shared_weights(model)
+    made = {name: weights[name].to(stored.get(name).dtype) for name in stored.names() if name not in shared}
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for pattern in ("*.json", "*.jinja", "*.txt"):
+        for file in sorted(model.glob(pattern)):
+            shutil.copy(file, part / file.name)
+    save_sharded(made, part, raw)
+    part.replace(out)
+    return sorted(out.glob("*.safetensors"))
+
+
+def model_weights(run: Path, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The newest checkpoint's weights as the model names them, without training-only heads."""
     weights, _, _ = load_run(run)
-    kept = {
+    return {
         name.removeprefix("model."): tensor.to(dtype)
         for name, tensor in weights.items()
         if name.startswith("model.") and "ocr_head" not in name and "lm_head" not in name
     }
-    return write_model(kept, prepared, out, preset_name)
+
+
+def preset_of(run: Path) -> str:
+    """The preset whose shapes a run has. Raises CheckpointError if none has them."""
+    width = config_of(run, "").hidden_size
+    return next(n for n in PRESETS if preset(n).hidden_size == width)
 
 
 def write_model(

@@ -26,6 +26,10 @@ def run(
     init_from: Annotated[
         Path | None, typer.Option(help="new schedule from the weights of a run or model folder")
     ] = None,
+    teacher: Annotated[Path | None, typer.Option(help="model folder or run to distil from")] = None,
+    kl: Annotated[float, typer.Option(help="weight of the teacher's predictions")] = 1.0,
+    hidden: Annotated[float, typer.Option(help="weight of the teacher's boundary states")] = 0.5,
+    top_k: Annotated[int, typer.Option(help="the teacher's tokens that count one by one")] = 64,
     workers: Annotated[int, typer.Option(help="data processes per GPU")] = max(1, (os.cpu_count() or 2) - 1),
     plan: Annotated[
         str, typer.Option(help="micro-batches of a step, comma-separated")
@@ -41,6 +45,7 @@ def run(
     """Train (without a sub-command). `autoglm-phone train prepare` comes first; torchrun starts it on several GPUs."""
     if ctx.invoked_subcommand is not None:
         return
+    from autoglm_phone.train.distill import DistillConfig
     from autoglm_phone.train.mixture import BatchSizes
     from autoglm_phone.train.muon import OptimConfig
     from autoglm_phone.train.trainer import TrainConfig, Trainer
@@ -55,7 +60,7 @@ def run(
     config = TrainConfig(
         preset=preset, prepared=prepared, out=out, minutes=minutes, call_seconds=call_seconds, resume=resume,
         init_from=init_from, workers=workers, plan=tuple(plan.split(",")), compile=compile, decay_from=decay_from,
-        floor=floor,
+        floor=floor, teacher=teacher, distill=DistillConfig(kl, hidden, top_k),
         reuse={k: min(reuse, 1.5) if k == "text" else reuse for k in kinds},
         sizes=sizes, optim=OptimConfig(muon_lr=muon_lr, adam_lr=adam_lr), log_every=1 if small else 20,
     )  # fmt: skip
@@ -88,27 +93,18 @@ def score(
     workers: int = max(1, (os.cpu_count() or 2) - 1),
     out: Annotated[Path | None, typer.Option(help="folder for scores.json and the wrong answers")] = None,
 ) -> None:
-    """Score a run on held-out samples with the reference model."""
+    """Score a run (of any preset) or a model folder on held-out samples with the reference model."""
     import torch
 
-    from autoglm_phone.models.native.configuration import PRESETS
-    from autoglm_phone.models.native.configuration import preset as preset_config
-    from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
+    from autoglm_phone.train.distill import load_model
     from autoglm_phone.train.evaluate import evaluate
     from autoglm_phone.train.mixture import KINDS
-    from autoglm_phone.train.state import load_run
 
-    weights, _, progress = load_run(run)
-    ctc = (prepared / "ctc_vocab.txt").read_text().rstrip("\n")
-    config = preset_config("mini", audio_config={**PRESETS["mini"].get("audio_config", {}), "ctc_vocab": ctc})
-    model = AutoGLMPhoneForConditionalGeneration(config)
-    own = {k.removeprefix("model."): v for k, v in weights.items() if k.startswith("model.")}
-    model.load_state_dict(own, strict=False)
-    model.tie_weights()
+    model = load_model(run, (prepared / "ctc_vocab.txt").read_text().rstrip("\n"))
     if torch.cuda.is_available():
         model.to(torch.device("cuda"))  # type: ignore[arg-type]
     names = categories.split(",") if categories else [c for table in KINDS.values() for c in table]
-    typer.echo(f"step {progress.step}, {count} {split} samples a category")
+    typer.echo(f"{run}: {count} {split} samples a category")
     table = evaluate(
         model, (prepared / "tokenizer.json").read_text(), names, count=count, split=split, workers=workers,  # type: ignore[arg-type]
         dump=None if out is None else out / "wrong.txt",
@@ -121,10 +117,10 @@ def score(
 def bundle_command(
     run: Folder = Path("runs/mini"), prepared: Folder = Path("runs/prepared"), out: Folder = Path("runs/bundle")
 ) -> None:
-    """Write the model folder of a finished run: bf16 shards of at most 15 MiB, configs, tokenizer."""
-    from autoglm_phone.train.bundle import bundle
+    """Write the model folder of a finished run (of any preset): bf16 shards of at most 15 MiB, configs, tokenizer."""
+    from autoglm_phone.train.bundle import bundle, preset_of
 
-    for path in bundle(run, prepared, out):
+    for path in bundle(run, prepared, out, preset_of(run)):
         typer.echo(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
 
 

@@ -358,7 +358,11 @@ class WorldStream:
         width = max(p.pixels.shape[1] for p in pictures)
         pixels = np.full((len(pictures), height, width, 3), 128, dtype=np.uint8)
         grids = np.zeros((len(pictures), 2), dtype=np.int64)
-        glyphs, spots, texts, ids, boxes = [], [], [], [], []
+        glyphs: list[np.ndarray] = []
+        spots: list[tuple[int, int]] = []
+        texts: list[str] = []
+        ids: list[list[int]] = []
+        boxes: list[tuple[float, float, float, float]] = []
         cols = width // 16
         for i, view in enumerate(pictures):
             pixels[i, : view.pixels.shape[0], : view.pixels.shape[1]] = view.pixels

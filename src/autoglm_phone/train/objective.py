@@ -19,8 +19,19 @@ from torch import Tensor, nn
 from autoglm_phone.errors import EngineError
 from autoglm_phone.models.native.audio import state_lengths
 from autoglm_phone.models.native.mel import FFT, HOP, SAMPLE_RATE, WINDOW, mel_filters
-from autoglm_phone.models.native.modeling import FAR, AutoGLMPhoneForConditionalGeneration, Memory
+from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration, Memory
 from autoglm_phone.train.data import PAD, Batch
+from autoglm_phone.train.distill import Teacher, lay_out
+
+
+@dataclass(frozen=True)
+class Senses:
+    """What the towers get: pixels float [I, 3, H, W], mel [A, bins, T] and its frame counts; teacher and pupil see the
+    same, augmentation included."""
+
+    pixels: Tensor | None
+    mel: Tensor | None
+    counts: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -106,9 +117,18 @@ class RegionHead(nn.Module):
 
 
 class Objective(nn.Module):
-    """The model together with its training-only heads. forward(batch, exit_depth, skip) → losses by name."""
+    """The model together with its training-only heads. forward(batch, exit_depth, skip) → losses by name.
 
-    def __init__(self, model: AutoGLMPhoneForConditionalGeneration, glyphs: int, weights: LossWeights | None = None):
+    With a teacher also "kl" (its most likely tokens) and "hidden" (its boundary states), see `distill`.
+    """
+
+    def __init__(
+        self,
+        model: AutoGLMPhoneForConditionalGeneration,
+        glyphs: int,
+        weights: LossWeights | None = None,
+        teacher: Teacher | None = None,
+    ):
         super().__init__()
         self.model = model
         self.ocr_head = nn.Linear(model.config.vision_config.hidden_size, 1 + glyphs)
@@ -116,12 +136,15 @@ class Objective(nn.Module):
         nn.init.zeros_(self.ocr_head.bias)
         self.regions = RegionHead(model.config.vision_config.hidden_size, model.config.hidden_size)
         self.weights = weights or LossWeights()
+        self.teacher = teacher  # no module: its weights are not ours to train or save
+        self.matching = None if teacher is None else teacher.matching(model.config)
 
     def forward(
         self, batch: Batch, exit_depth: int | None, skip: frozenset[int] = frozenset(), augment: bool = True
     ) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = {}
-        memory = self._memory(batch, losses, augment)
+        senses = self._senses(batch, augment)
+        memory = self._memory(batch, losses, senses)
         boundaries = self.model.model(batch.ids, memory=memory, skip_layers=skip)
         assert batch.where is not None  # internal: every batch finds its labels when it is made
         targets = batch.labels.flatten()[batch.where]
@@ -135,38 +158,51 @@ class Objective(nn.Module):
             if depth == full:
                 with torch.no_grad():
                     losses["accuracy"] = (logits.argmax(-1) == targets).float().mean()
+                if self.teacher is not None and self.matching is not None:
+                    seen = self.teacher.look(batch, senses)
+                    losses["kl"] = self.teacher.divergence(logits, seen.logits)
+                    losses["hidden"] = self.matching(boundaries, seen.boundaries, batch.where)
         weights = self.weights
         losses["total"] = losses["text"] + sum(
             getattr(weights, name) * losses[name]
             for name in ("exit", "ctc", "glyph", "region", "box")
             if name in losses
         )
+        if self.teacher is not None:
+            losses["total"] = losses["total"] + self.teacher.total(losses)
         return losses
 
-    def _memory(self, batch: Batch, losses: dict[str, Tensor], augment: bool) -> Memory | None:
-        images = valid = clips = keep = None
-        core = self.model.model
+    def _senses(self, batch: Batch, augment: bool) -> Senses:
+        pixels = mel = counts = None
         if batch.pixels is not None and batch.grids is not None:
             pixels = augment_pixels(batch.pixels) if augment else batch.pixels.float() / 127.5 - 1.0
             pixels = pixels.to(torch.bfloat16) if torch.is_autocast_enabled() else pixels
-            hidden, place, valid = core.vision.features(pixels, batch.grids)
+        if batch.wave is not None and batch.wave_lengths is not None:
+            bins = self.model.config.audio_config.num_mel_bins
+            mel, counts = batched_log_mel(batch.wave, batch.wave_lengths, bins)
+            mel = augment_mel(mel, counts) if augment else mel
+        return Senses(pixels, mel, counts)
+
+    def _memory(self, batch: Batch, losses: dict[str, Tensor], senses: Senses) -> Memory | None:
+        images = valid = clips = keep = None
+        core = self.model.model
+        if senses.pixels is not None:
+            hidden, place, valid = core.vision.features(senses.pixels, batch.grids)
             images = core.vision.project(hidden) + core.vision.out_position(place)
             if batch.glyphs is not None and len(batch.glyphs):
                 losses["glyph"] = self._glyph_loss(hidden, batch)
             if batch.spots is not None and len(batch.spots):
                 patches = hidden.flatten(0, 1)[batch.spots[:, 0]]
                 losses["region"], losses["box"] = self.regions(patches, batch, core.embed_tokens)
-        if batch.wave is not None and batch.wave_lengths is not None:
-            mel, counts = batched_log_mel(batch.wave, batch.wave_lengths, core.config.audio_config.num_mel_bins)
-            mel = augment_mel(mel, counts) if augment else mel
-            clips, keep, logits = core.audio(mel, counts)
+        if senses.mel is not None:
+            clips, keep, logits = core.audio(senses.mel, senses.counts)
             if batch.ctc is not None and batch.ctc_sizes is not None and batch.frames is not None:
-                lengths = tuple(int(state_lengths(n)) for n in batch.frames)
+                lengths = torch.tensor([int(state_lengths(n)) for n in batch.frames])  # both lengths on the CPU
                 losses["ctc"] = F.ctc_loss(
-                    logits.float().log_softmax(-1).transpose(0, 1), batch.ctc, lengths, tuple(batch.ctc_sizes),
+                    logits.float().log_softmax(-1).transpose(0, 1), batch.ctc, lengths, torch.tensor(batch.ctc_sizes),
                     zero_infinity=True,
                 )  # fmt: skip
-        return self._lay_out(batch, images, valid, clips, keep)
+        return lay_out(core, batch, images, valid, clips, keep)
 
     def _glyph_loss(self, hidden: Tensor, batch: Batch) -> Tensor:
         flat = hidden.flatten(0, 1)
@@ -177,26 +213,6 @@ class Objective(nn.Module):
             return loss
         blanks = self.ocr_head(flat[batch.blanks]).float()
         return loss + 0.25 * F.cross_entropy(blanks, torch.zeros_like(batch.blanks))
-
-    def _lay_out(
-        self, batch: Batch, images: Tensor | None, valid: Tensor | None, clips: Tensor | None, keep: Tensor | None
-    ) -> Memory | None:
-        """The cross-attention memory, in the layout that `modeling.Memory` describes."""
-        core = self.model.model
-        ordinals, audio_base = core.media_embed.weight, core.config.max_media
-        if images is not None and batch.kind == "image" and valid is not None:
-            return Memory(images + ordinals[0], torch.where(valid, 0, FAR), batch.first)
-        if clips is not None and batch.kind == "audio" and keep is not None:
-            return Memory(clips + ordinals[audio_base], torch.where(keep, 0, FAR), batch.first)
-        if batch.memory is None:
-            return None
-        index, ordinal, starts = batch.memory.unbind(-1)
-        flat = [states.flatten(0, 1) for states in (images, clips) if states is not None]
-        zero = torch.zeros(1, flat[0].shape[-1], dtype=flat[0].dtype, device=flat[0].device)
-        table = torch.cat((*flat, zero))
-        # As lookups whose gradients are quick: plain indexing adds up the many uses of one row one after another.
-        states = F.embedding(index, table, padding_idx=len(table) - 1)
-        return Memory(states + F.one_hot(ordinal, len(ordinals)).to(states.dtype) @ ordinals.to(states.dtype), starts)
 
 
 def speech_seconds(batch: Batch) -> float:

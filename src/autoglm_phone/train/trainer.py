@@ -24,6 +24,7 @@ from autoglm_phone.models.native.configuration import preset
 from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
 from autoglm_phone.train.crew import Crew
 from autoglm_phone.train.data import Batch, WorldStream
+from autoglm_phone.train.distill import DistillConfig, config_of, load_teacher
 from autoglm_phone.train.feeder import Feeder
 from autoglm_phone.train.mixture import BatchSizes
 from autoglm_phone.train.muon import MuonAdam, OptimConfig
@@ -48,6 +49,11 @@ class TrainConfig:
     overrides: dict[str, Any] = field(default_factory=dict)  # fields of the preset's configuration
     resume: bool = False
     init_from: Path | None = None  # weights only, a new schedule
+    model: Path | None = None  # take the configuration (not the weights) of this model folder, instead of the preset
+    steps: int | None = None  # the schedule runs on steps, not minutes
+    teacher: Path | None = None  # model folder or run to learn from
+    distill: DistillConfig = field(default_factory=DistillConfig)
+    qat: tuple[str, ...] = ()  # linears that train with fake int8, by their names in the model
     workers: int = max(1, (os.cpu_count() or 2) - 1)
     seed: int = WORLD_SEED
     # Micro-batches of one optimizer step on one GPU, see `due`. The GPUs of a run take turns: with two or more, every
@@ -113,8 +119,20 @@ class Trainer:
         ctc_vocab = (config.prepared / "ctc_vocab.txt").read_text().rstrip("\n")
         self.glyphs: dict[str, int] = json.loads((config.prepared / "glyph_vocab.json").read_text())
         torch.manual_seed(config.seed)
-        model_config = preset(config.preset, **{"audio_config": self._audio(ctc_vocab), **config.overrides})
-        self.objective = Objective(AutoGLMPhoneForConditionalGeneration(model_config), len(self.glyphs)).to(self.device)
+        if config.model is not None:
+            model_config = config_of(config.model, ctc_vocab)
+        else:
+            model_config = preset(config.preset, **{"audio_config": self._audio(ctc_vocab), **config.overrides})
+        teacher = None
+        if config.teacher is not None:
+            teacher = load_teacher(config.teacher, ctc_vocab, config.distill).to(self.device)
+        pupil = AutoGLMPhoneForConditionalGeneration(model_config)
+        pupil.tie_weights()  # shared weights become one parameter before the optimizer counts them
+        if config.qat:
+            from autoglm_phone.train.qat import fake_quantize
+
+            fake_quantize(pupil, config.qat)
+        self.objective = Objective(pupil, len(self.glyphs), teacher=teacher).to(self.device)
         self.named = list(self.objective.named_parameters())  # tied tensors appear once
         self.optimizer = MuonAdam(self.named, config.optim)
         self.progress = Progress()
@@ -188,9 +206,11 @@ class Trainer:
                 now = time.monotonic()
                 spent = now - started >= config.call_seconds or state.step - first_step >= config.call_steps
                 state.elapsed, stop = self._agree(before + now - started, spent)
-                fraction = state.elapsed / (60.0 * config.minutes)
+                fraction = self._fraction()
                 if stop or fraction >= 1.0:
                     break
+            if config.steps is not None and (fraction := self._fraction()) >= 1.0:
+                break
             scale = schedule(fraction, state.step, config)
             losses, waited = self._step(scale)
             waits += waited
@@ -210,6 +230,12 @@ class Trainer:
         if self.crew:
             self.crew.close()
         return state
+
+    def _fraction(self) -> float:
+        """How much of the schedule is done."""
+        if self.config.steps is not None:
+            return self.progress.step / self.config.steps
+        return self.progress.elapsed / (60.0 * self.config.minutes)
 
     def _agree(self, elapsed: float, stop: bool) -> tuple[float, bool]:
         """The first rank's clock and decision, which all ranks follow: the schedule must be the same everywhere."""
@@ -294,7 +320,8 @@ class Trainer:
         mean = {name: float(torch.stack(values).float().mean()) for name, values in window.items()}
         parts = " ".join(f"{name.replace('accuracy', 'acc')} {value:.3f}" for name, value in sorted(mean.items()))
         shelves = " ".join(f"{k}:{s.arrived}/{s.taken}" for k, s in self.feeder.shelves.items())
-        eta = (1.0 - fraction) * self.config.minutes * 60.0
+        length = self.config.minutes * 60.0 if self.config.steps is None else state.elapsed / max(fraction, 1e-6)
+        eta = (1.0 - fraction) * length
         memory = torch.cuda.max_memory_allocated() / 2**30 if self.device.type == "cuda" else 0.0
         print(
             f"step {state.step} lr {scale:.3f} | {parts} | {rate:,.0f} tok/s wait {waiting:.0%} [{shelves}] "

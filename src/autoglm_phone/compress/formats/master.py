@@ -21,6 +21,8 @@ before: nothing of them is left in the file.
 
 Kinds: `linear` [out, in]; `embedding` [vocabulary, H], also read by the output head where config.json ties the two;
 `conv` a convolution whose `shape` is the kernel's and whose rows are [out, in * kernel…] (small: expand on loading).
+Where config.json has `shared_weights` (tensor → the tensor that it is), a module that shares its weight stands in
+`modules` with the same entry and has no tensors: those of the module that it points to are its own.
 `group_size` divides C; a group of a whole row is written as C itself. `activation_bits: 8`, where it stands, says that
 the module was trained for inputs quantized per token to symmetric int8.
 """
@@ -42,6 +44,7 @@ from torch import Tensor
 
 from autoglm_phone.compress.formats import packing
 from autoglm_phone.errors import CheckpointError, ConfigError
+from autoglm_phone.models.shared import shared_weights
 
 METHOD = "autoglm"
 VERSION = 1
@@ -241,19 +244,27 @@ class MasterReader:
                 raise CheckpointError(f"{folder / shard} is damaged or missing ({error}); copy it again") from error
             self._files[shard] = handle
             self._where.update(dict.fromkeys(handle.keys(), shard))
+        self._stored: dict[str, str] = {}  # tensor of a place that shares its weight → the tensor that is stored
+        for name, stored in shared_weights(folder).items():
+            parts = ("weight", *PARTS)
+            for old, new in ((name.removesuffix("weight") + p, stored.removesuffix("weight") + p) for p in parts):
+                if new in self._where and old not in self._where:
+                    self._stored[old] = new
 
     def names(self) -> Iterable[str]:
-        """Every stored tensor."""
+        """Every stored tensor; shared ones once."""
         return self._where.keys()
 
     def tensor(self, name: str) -> Tensor:
+        name = self._stored.get(name, name)
         if name not in self._where:
             raise CheckpointError(f"{self.folder} has no tensor {name}: it is incomplete or of another kind")
         return self._files[self._where[name]].get_tensor(name)
 
     def module(self, name: str) -> QuantizedWeight:
         """The quantized weight of a module in the table."""
-        parts = {f"{name}.{p}": self.tensor(f"{name}.{p}") for p in PARTS if f"{name}.{p}" in self._where}
+        known = self._where.keys() | self._stored.keys()
+        parts = {f"{name}.{p}": self.tensor(f"{name}.{p}") for p in PARTS if f"{name}.{p}" in known}
         return weight_from(parts, name, self.config.modules[name])
 
     def float_weights(self, dtype: torch.dtype | None = None) -> Iterable[tuple[str, Tensor]]:

@@ -113,7 +113,8 @@ class DecoderLayer(nn.Module):
         self.self_attn = Attention(config, index)
         self.post_self_attn_layernorm = RMSNorm(dim, eps)
         self.post_attention_layernorm = RMSNorm(dim, eps)
-        self.mlp = SwiGLU(dim, config.intermediate_size)
+        widths = getattr(config, "intermediate_sizes", None)  # of a model pruned by sensitivity
+        self.mlp = SwiGLU(dim, widths[index] if widths else config.intermediate_size)
         self.post_mlp_layernorm = RMSNorm(dim, eps)
 
     def forward(
@@ -337,6 +338,7 @@ class AutoGLMPhoneForConditionalGeneration(AutoGLMPhonePreTrainedModel, Generati
         super().__init__(config)
         self.model = AutoGLMPhoneModel(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self._tied_weights_keys = {**type(self)._tied_weights_keys, **(getattr(config, "shared_weights", None) or {})}
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:

@@ -1,0 +1,58 @@
+"""Linears with 8-bit inputs on a CPU: integer products (VNNI where there is one), as training with fake quantization
+(QAT) simulated them. Inputs get a step a row (token), symmetric; sums are exact in int32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from autoglm_phone.backends.quantized import PackedWeight
+from autoglm_phone.backends.quantized_blocks import quantize_rows
+
+
+@dataclass(frozen=True)
+class Int8Handle:
+    """codes: int8 [rows, columns], one byte a code whatever the file's bits: what the integer product reads.
+    scales: float32 [groups, rows]. points: float32 [groups, rows], zero point * scale; None if symmetric.
+    """
+
+    codes: Tensor
+    scales: Tensor
+    points: Tensor | None
+    bias: Tensor | None
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, weight: PackedWeight, bias: Tensor | None, dtype: torch.dtype) -> Int8Handle:
+        codes, zeros = weight.integers()
+        scales = weight.scales.float().T.contiguous()
+        points = None if zeros is None else zeros.float().T * scales
+        return cls(codes.contiguous(), scales, points, None if bias is None else bias.float(), dtype)
+
+    def multiply(self, x: Tensor) -> Tensor:
+        rounded, steps = quantize_rows(x)
+        groups = self.scales.shape[0]
+        if groups == 1:
+            y = torch._int_mm(rounded, self.codes.t()).float().mul_(self.scales[0])
+        else:
+            y = torch.zeros(x.shape[0], self.codes.shape[0])
+            size = self.codes.shape[1] // groups
+            for group, scale in enumerate(self.scales):
+                part = slice(group * size, (group + 1) * size)
+                y.addcmul_(torch._int_mm(rounded[:, part].contiguous(), self.codes[:, part].t()).float(), scale)
+        if self.points is not None:
+            y.addmm_(rounded.float().unflatten(-1, (groups, -1)).sum(-1), self.points, alpha=-1)
+        y *= steps
+        if self.bias is not None:
+            y += self.bias
+        return y if self.dtype == torch.float32 else y.to(self.dtype)
+
+    def look_up(self, ids: Tensor) -> Tensor:
+        groups = self.scales.shape[0]
+        values = self.codes[ids].float().unflatten(-1, (groups, -1)) * self.scales[:, ids].t()[..., None]
+        if self.points is not None:
+            values -= self.points[:, ids].t()[..., None]
+        return values.flatten(1).to(self.dtype)

@@ -1,0 +1,269 @@
+"""One engine in a process of its own, answering the samples that `bench graph` names, one at a time.
+
+Its own process, so that resident memory is its own. Requests come as JSON lines on standard input, measurements go back
+as JSON lines on what was standard output; everything else that is printed goes to standard error.
+
+    python -m autoglm_phone.bench.graph_worker '{"model": …, "arm": "static", "threads": 1, …}'
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Any
+
+from autoglm_phone.bench.energy import energy_meter
+from autoglm_phone.bench.world import messages
+from autoglm_phone.chat.load import load_service
+from autoglm_phone.chat.service import Answer, ChoiceStream, Generation
+from autoglm_phone.config import EngineConfig
+from autoglm_phone.engine.core import Engine
+from autoglm_phone.engine.planning import Planning
+from autoglm_phone.engine.request import EngineRequest, SamplingParams
+from autoglm_phone.errors import AutoGLMError, ConfigError, EngineError
+from autoglm_phone.graph.plan import KV_KINDS, GraphRequest
+from autoglm_phone.graph.planner import Planner, PlannerSettings
+from autoglm_phone.graph.setup import planner_for
+from autoglm_phone.media.load import MediaLimits
+from autoglm_phone.models.registry import locate
+from autoglm_phone.runner.model_runner import ModelRunner
+from autoglm_phone.runner.offload import SegmentStore, map_tensors
+from autoglm_phone.runner.probe import load_probe
+from autoglm_phone.train.world import registry, scoring
+from autoglm_phone.train.world.sample import Sample
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class GraphArm:
+    """Args:
+    model: folder. arm: static (dynamic graph off, towers loaded at start) or dynamic. threads: fixed.
+    tower_memory: bytes of towers that the dynamic arm may keep; None: all. Caches of prompts and tower outputs are off:
+    the same request comes again in every mode, and each mode must pay for all of it.
+    """
+
+    def __init__(self, model: str, arm: str, threads: int, risk: float, tower_memory: int | None, max_tokens: int):
+        dynamic = arm == "dynamic"
+        self.config = EngineConfig(
+            threads=threads,
+            dynamic_graph=dynamic,
+            exit_risk=risk,
+            enable_prefix_caching=False,
+            tower_cache_memory=0,
+            tower_memory=tower_memory if dynamic else None,
+        )
+        self.max_tokens = max_tokens
+        self.folder = locate(model)
+        limits = MediaLimits(max_images=256, max_audios=256, max_seconds=3600.0)
+        held = _Held()
+        self.service = load_service(self.folder, self.config, wrap=held.take, media_limits=limits, trusted_media=True)
+        self.engine: Engine = held.engine
+        runner = self.engine.runner
+        if not isinstance(runner, ModelRunner):
+            raise ConfigError("bench graph measures our own runner only")
+        self.runner = runner
+        self.plannings = self._plannings() if dynamic else {"served": self.engine.planning}
+        store = runner.towers.store
+        self.tower_sizes: dict[str, int] = {}
+        for kind in sorted(runner.towers.kinds):
+            before = store.loaded_bytes if not dynamic else 0
+            with store.use(kind):
+                self.tower_sizes[kind] = store.loaded_bytes - before
+            if dynamic:
+                store.drop(kind)
+        self.meter = energy_meter(runner.decoder.backend.device.type)
+        self._next = 0
+
+    def _plannings(self) -> dict[str, Planning]:
+        """By name, see bench.graph_modes.Mode. Gives the engine planner and probe where its loader did not."""
+        runner, engine = self.runner, self.engine
+        if engine.planning.planner is None:
+            planner = planner_for(self.folder, self.config, runner.layout.ends, runner.layout.exits)
+            engine.planning = Planning(self.config, planner)
+            engine.thought_end = tuple(self.service.tokenizer.encode_prompt("</think><answer>"))
+        served = engine.planning
+        settings = self.settings
+        if settings is not None and settings.calibration is not None and runner.cascade.depth_probe is None:
+            runner.cascade.depth_probe = load_probe(
+                self.folder, settings.depths, runner.spec.hidden_size, runner.decoder.backend.device
+            )
+        plannings = {"served": served}
+        if settings is not None and settings.calibration is not None:
+            alone = replace(settings, drafts=False, calibration=replace(settings.calibration, thresholds={}))
+            plannings["planned"] = Planning(self.config, Planner(alone))
+        return plannings
+
+    @property
+    def settings(self) -> PlannerSettings | None:
+        planner = self.engine.planning.planner
+        return planner.settings if isinstance(planner, Planner) else None
+
+    def facts(self) -> dict[str, Any]:
+        """For bench.graph_modes.Facts, and what the report says of the machine."""
+        import torch
+
+        settings = self.settings
+        calibration = settings.calibration if settings is not None else None
+        layout = self.runner.layout
+        return {
+            "depths": [*sorted(layout.exits), layout.ends[-1]],
+            "risks": [r for r, t in sorted(calibration.thresholds.items()) if t] if calibration else [],
+            "probe": calibration is not None and bool(calibration.bars) and self.runner.probes,
+            "kv": sorted(settings.kv_kinds if settings is not None else {KV_KINDS[0]}),
+            "decoder_bytes": self.decoder_bytes(),
+            "device": str(self.runner.decoder.backend.device),
+            "dtype": str(self.runner.decoder.backend.dtype).removeprefix("torch."),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "energy": self.meter.source,
+        }
+
+    def decoder_bytes(self) -> int:
+        """Of the decoder weights that are in memory now."""
+        weights = self.runner.decoder.weights
+        seen: dict[int, int] = {}  # storages, as embedding and head may be one
+
+        def count(tensor: Any) -> Any:
+            storage = tensor.untyped_storage()
+            seen[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        rest = replace(weights, segments=[])
+        map_tensors(rest, count)
+        if isinstance(weights.segments, SegmentStore):
+            return sum(seen.values()) + weights.segments.resident_bytes
+        map_tensors(list(weights.segments), count)
+        return sum(seen.values())
+
+    def answer(self, sample: Sample, mode: dict[str, Any]) -> dict[str, Any]:
+        """Answer greedily and measure: milliseconds, bytes, layers, joules, and how right it was."""
+        self.engine.planning = self.plannings[mode["planner"]]
+        asked = messages(sample)
+        joules = self.meter.joules
+        before = joules() if joules is not None else 0.0
+        cpu, start = time.process_time(), time.perf_counter()
+        prompt = self.service.prompts.chat(asked, tools=(), enable_thinking=True)
+        prepared = time.perf_counter()
+        left = self.service.info.max_model_len - len(prompt.ids)
+        sampling = SamplingParams(temperature=0.0, max_tokens=min(self.max_tokens, left))
+        request_id, self._next = f"b{self._next}", self._next + 1
+        stream = ChoiceStream(self.service.tokenizer, Generation(request_id, prompt, sampling), 0)
+        graph = GraphRequest(**mode["graph"], trace=True)
+        self.engine.add_request(EngineRequest(request_id, prompt.ids, sampling, prompt.media, graph=graph))
+        answer, first = Answer(0), None
+        trace: dict[str, Any] = {}
+        tokens: list[int] = []
+        while self.engine.has_work():
+            for step in self.engine.step():
+                if step.finish_reason == "error":
+                    raise EngineError(step.error or "the engine failed on this request")
+                answer.add(stream.push(step))
+                tokens += step.token_ids
+                if first is None and (step.token_ids or step.finish_reason):
+                    first = time.perf_counter()
+                trace = step.graph or trace
+        end, cpu = time.perf_counter(), time.process_time() - cpu
+        spent = joules() - before if joules is not None else None
+        depths: Counter[int] = Counter(trace.get("depths", ()))
+        text = answer.content + "".join(f"<tool_call>{c.name}\n{c.arguments}</tool_call>" for c in answer.calls)
+        judged = scoring.score(sample, text, answer.reasoning)
+        needs = {item.kind for item in prompt.media}
+        store = self.runner.towers.store
+        return {
+            "ms": 1000 * (end - start),
+            "first_ms": 1000 * ((first or end) - start),
+            "prepare_ms": 1000 * (prepared - start),
+            "cpu_ms": 1000 * cpu,
+            "tokens": sum(depths.values()) or len(tokens),
+            "prompt": len(prompt.ids),
+            "depths": {str(depth): count for depth, count in sorted(depths.items())},
+            "caught_up": trace.get("caught_up", {}),
+            "drafted": trace.get("drafted", 0),
+            "accepted": trace.get("accepted", 0),
+            "kv_bytes": trace.get("peak_kv_bytes", 0),
+            "decoder_bytes": self.decoder_bytes(),
+            # One that was needed may have been dropped since; two are never in use at once.
+            "tower_bytes": max(store.loaded_bytes, max((self.tower_sizes[kind] for kind in needs), default=0)),
+            "cold": any(entry["cold"] for entry in trace.get("towers", ())),
+            "rss": _resident(),
+            "joules": spent,
+            "media": sorted({item.kind for item in prompt.media}),
+            "correct": judged.correct,
+            "value": judged.value,
+            "digest": hashlib.sha256(json.dumps(tokens).encode()).hexdigest()[:16],
+            "reasons": trace.get("reasons", []),
+        }
+
+
+class _Held:
+    """Stands where a server has its client, and keeps the engine for us to step."""
+
+    engine: Engine
+
+    def take(self, engine: Engine) -> Any:
+        self.engine = engine
+        return self
+
+    def start(self) -> None: ...
+
+    def shutdown(self) -> None: ...
+
+
+def _resident() -> int:
+    """Resident bytes now; the peak where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+    except (OSError, ValueError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _sample(where: list[Any], fixed: dict[tuple[str, int], Sample]) -> Sample:
+    suite, category, index = where
+    if suite == "world-100":
+        return fixed[category, index]
+    return registry.generate(category, "test", index)
+
+
+def serve(settings: dict[str, Any], requests: IO[str], replies: IO[str]) -> None:
+    """Answer until the input ends."""
+    from autoglm_phone.bench import fixed
+
+    def reply(message: dict[str, Any]) -> None:
+        replies.write(json.dumps(message, ensure_ascii=False) + "\n")
+        replies.flush()
+
+    try:
+        arm = GraphArm(**settings)
+        known: dict[tuple[str, int], Sample] = {}
+        reply(arm.facts())
+    except AutoGLMError as error:
+        reply({"error": error.message})
+        return
+    last: tuple[list[Any], Sample] | None = None
+    for line in requests:
+        task = json.loads(line)
+        try:
+            if task["sample"][0] == "world-100" and not known:
+                known = {(s.category, s.index): s for s in fixed.load(fixed.FOLDER)}
+            if last is None or last[0] != task["sample"]:
+                last = task["sample"], _sample(task["sample"], known)
+            reply(arm.answer(last[1], task["mode"]))
+        except AutoGLMError as error:
+            reply({"error": error.message})
+
+
+def main() -> None:
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    serve(json.loads(sys.argv[1]), sys.stdin, replies)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Sharing: pairs of matrices of towers and decoder become one, chosen by how little their outputs change.
+
+Two matrices of one shape, read with second moments A and B of their inputs, are best replaced by
+M = (W₁A + W₂B)(A + B)⁻¹ (RegMean: Jin et al. 2023); what is lost is the sum of both relative output errors at M.
+Pairs are taken greedily by loss a byte, each matrix at most once, until the volume asked for is gone. Biases, norms and
+gates stay each place's own: they are few, and let one matrix serve two places. Training heals what is lost (`distill`).
+
+The tied tensor is stored once. config.json maps the other place's tensor to it: `shared_weights` (models.shared).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from autoglm_phone.compress.calibrate import Sample
+from autoglm_phone.compress.opening import Opened, rewrite
+from autoglm_phone.compress.recipe import Recipe, Step
+from autoglm_phone.compress.statistics import matrices, observe
+from autoglm_phone.compress.units import Architecture, Fold, Stage, State, Unit, forward
+from autoglm_phone.models.shared import FIELD
+
+_MARKS = (".self_attn.", ".cross_attn.", ".mlp.", ".attn.")  # of the matrices that may be tied
+_DAMPING = 1e-3
+
+
+@dataclass(frozen=True)
+class Tie:
+    """first: the module that keeps its tensor (earlier in the model); second: the one that reads it, too.
+
+    losses: relative output errors of both when nothing is trained yet.
+    """
+
+    first: str
+    second: str
+    size: int
+    losses: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A matrix [R, C] and the second moment [C, C] of its inputs, scaled so that its output has energy one."""
+
+    weight: Tensor
+    hessian: Tensor
+
+
+class SharedArchitecture:
+    """An architecture with shared tensors: their other places borrow them, and no scale is folded into them."""
+
+    def __init__(self, inner: Architecture, shared: Mapping[str, str]):
+        self.inner, self.shared = inner, dict(shared)
+        self.family, self.tied = inner.family, inner.tied
+
+    def stages(self) -> list[Stage]:
+        return [replace(stage, units=[self._unit(u) for u in stage.units]) for stage in self.inner.stages()]
+
+    def _unit(self, unit: Unit) -> Unit:
+        names = unit.build().state_dict().keys()
+        borrowed = {name: self.shared[unit.prefix + name] for name in names if unit.prefix + name in self.shared}
+        touched = {*self.shared, *self.shared.values()}
+
+        def free(fold: Fold) -> bool:
+            return not any(f"{unit.prefix}{module}.weight" in touched for module in (fold.source, *fold.targets))
+
+        return replace(unit, aliases={**unit.aliases, **borrowed}, folds=tuple(f for f in unit.folds if free(f)))
+
+
+def candidates(opened: Opened) -> dict[str, tuple[int, ...]]:
+    """Shapes of the matrices that may be tied, by module, in the model's order."""
+    found = {}
+    for unit in (u for stage in opened.architecture.stages() for u in stage.units):
+        for name, child in matrices(unit.build()).items():
+            full = unit.prefix + name
+            if any(mark in full for mark in _MARKS) and name + ".weight" not in unit.aliases:
+                found[full] = tuple(child.weight.shape)
+    return found
+
+
+def by_structure(opened: Opened, step: Step, recipe: Recipe) -> dict[str, str]:
+    """A map as large as the real one will be, from shapes alone: for sizes before the work.
+
+    Raises:
+        ConfigError: there are too few matrices of like shape.
+    """
+    shapes = candidates(opened)
+    seen: dict[tuple[int, ...], list[str]] = {}
+    for name, shape in shapes.items():
+        seen.setdefault(shape, []).append(name)
+    pairs = [Tie(a, b, s[0] * s[1]) for s, names in seen.items() for a, b in zip(names[::2], names[1::2], strict=False)]
+    elements = sum(count for count, _ in opened.sizes.values())
+    return to_map(take(pairs, int(step.options["volume"] * elements), step, recipe))
+
+
+def take(pairs: Sequence[Tie], wanted: int, step: Step, recipe: Recipe) -> list[Tie]:
+    """Pairs in their order, each module once, until `wanted` elements are saved."""
+    taken: list[Tie] = []
+    used: set[str] = set()
+    saved = 0
+    for tie in pairs:
+        if saved >= wanted:
+            break
+        if tie.first not in used and tie.second not in used:
+            taken.append(tie)
+            used |= {tie.first, tie.second}
+            saved += tie.size
+    if saved < wanted:
+        raise recipe.error(
+            step.line_of("volume"),
+            f"only {saved:,} of the {wanted:,} parameters that volume: {step.options['volume']} asks for can be tied "
+            "away; ask for less",
+        )
+    return taken
+
+
+def to_map(ties: Sequence[Tie]) -> dict[str, str]:
+    return {f"{tie.second}.weight": f"{tie.first}.weight" for tie in ties}
+
+
+def merge(one: Known, two: Known) -> tuple[Tensor, tuple[float, float]]:
+    """(the matrix that serves both best, their relative output errors)."""
+    together = one.hessian + two.hessian
+    together = together + _DAMPING * together.diagonal().mean() * torch.eye(len(together), device=together.device)
+    damped = 0.5 * (together - one.hessian - two.hessian)  # half of it each: two equal matrices merge to themselves
+    right = one.weight @ (one.hessian + damped) + two.weight @ (two.hessian + damped)
+    merged = torch.cholesky_solve(right.T, torch.linalg.cholesky(together)).T
+    errors = [merged - known.weight for known in (one, two)]
+    lost = [float((e @ k.hessian * e).sum()) for e, k in zip(errors, (one, two), strict=True)]
+    return merged, (lost[0], lost[1])
+
+
+def share(
+    opened: Opened,
+    step: Step,
+    recipe: Recipe,
+    work: Path,
+    samples: Sequence[Sample],
+    device: torch.device,
+    say: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """Write the checkpoint with its most alike matrices tied to work/model; report.json beside it lists them."""
+    work.mkdir(parents=True, exist_ok=True)
+    known = _observe_all(opened, samples, device)
+    ties = []
+    names = list(known)
+    for index, first in enumerate(names):
+        for second in names[index + 1 :]:
+            if known[first].weight.shape == known[second].weight.shape:
+                _, losses = merge(known[first], known[second])
+                ties.append(Tie(first, second, known[first].weight.numel(), losses))
+    ties.sort(key=lambda tie: sum(tie.losses) / tie.size)
+    elements = sum(count for count, _ in opened.sizes.values())
+    chosen = take(ties, int(step.options["volume"] * elements), step, recipe)
+    merged = {tie.first + ".weight": merge(known[tie.first], known[tie.second])[0] for tie in chosen}
+    saved = 0
+    for tie in chosen:
+        saved += opened.sizes[tie.second + ".weight"][1]
+        say(f"share {tie.second} = {tie.first}: output errors {tie.losses[0]:.2f} and {tie.losses[1]:.2f}")
+    total = sum(size for _, size in opened.sizes.values())
+    say(f"{len(chosen)} pairs, {saved / 1e6:.2f} of {total / 1e6:.2f} MB saved ({saved / total:.1%})")
+    report = {"saved_bytes": saved, "float_bytes": total, "ties": [vars(tie) for tie in chosen]}
+    (work / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    config: dict[str, Any] = json.loads((opened.folder / "config.json").read_text(encoding="utf-8"))
+    config[FIELD] = {**config.get(FIELD, {}), **to_map(chosen)}
+
+    def change(name: str) -> Tensor | None:
+        return merged[name].to(opened.source.get(name).dtype).cpu() if name in merged else None
+
+    return rewrite(opened, work / "model", config, change, drop=to_map(chosen))
+
+
+@torch.no_grad()
+def _observe_all(opened: Opened, samples: Sequence[Sample], device: torch.device) -> dict[str, Known]:
+    """Weights and normalized moments of all candidates (sharing is for models that fit in memory)."""
+    wanted = candidates(opened)
+    known: dict[str, Known] = {}
+    done: dict[str, list[State]] = {}
+    for stage in opened.architecture.stages():
+        states = stage.begin(samples, done)
+        for unit in stage.units:
+            if unit.name == "lm_head":
+                continue
+            module = opened.source.load(unit, device, torch.float32)
+            linears = {n: c for n, c in matrices(module).items() if unit.prefix + n in wanted}
+            seen = observe(unit, module, states, linears, device).moments if linears else {}
+            for name, child in linears.items():
+                weight = child.weight.detach().clone()
+                found = seen.get(name)  # None: no sample came here
+                hessian = torch.eye(weight.shape[1], device=device) if found is None else found.hessian
+                energy = (weight @ hessian * weight).sum().clamp_min(1e-30)
+                known[unit.prefix + name] = Known(weight, hessian / energy)
+            states = forward(unit, module, states, device)
+        done[stage.name] = states
+    return {name: known[name] for name in wanted}

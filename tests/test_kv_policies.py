@@ -1,0 +1,557 @@
+"""KV policies end to end: tokens see exactly the pages that their policy keeps, and what it drops returns to the pool.
+
+Every emitted token is compared with the reference model under the same visibility, which is worked out here token by
+token from the policy's words and from the gaps that the page tables had when a token was computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from autoglm_phone.backends.narrow import decode, encode
+from autoglm_phone.engine.blocks import OutOfPagesError
+from autoglm_phone.engine.request import EngineRequest
+from autoglm_phone.errors import ConfigError, EngineError, InvalidRequestError
+from autoglm_phone.graph.kv import DROPPED
+from autoglm_phone.graph.length import LengthModel
+from autoglm_phone.graph.plan import ExitPolicy, GraphRequest, KVPolicy, Plan
+from autoglm_phone.graph.rewrite import Rewriter, RewriteRules
+from depth_cases import TOLERANCE, FixedPlans, NativeDepths, Record, engine_for, make_agreeing, step, watch
+from test_depth_properties import policies as exit_policies
+from test_engine_native import PAGE, make_request, picture, save_case
+
+PROMPT = list(range(30, 50))
+TOKEN_BYTES = 6 * 2 * 2 * 16 * 4 * 8 // 6
+NARROW_TOLERANCE = 0.25  # of logits that spread over about 10; a chosen bound
+SLIDING = {"layer_types": ["full_attention", "sliding_attention"] * 3, "sliding_window": 7, "attention_sinks": 2}
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
+FEW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
+
+
+@pytest.fixture(scope="module")
+def references(tmp_path_factory):
+    return {
+        "full": make_agreeing(save_case(tmp_path_factory.mktemp("native"))),
+        "sliding": make_agreeing(save_case(tmp_path_factory.mktemp("sliding"), **SLIDING)),
+    }
+
+
+@pytest.fixture
+def native(references):
+    return references["full"]
+
+
+class Plans(FixedPlans):
+    """Plans with KV policies, and rewriters, by request id."""
+
+    def __init__(self, kv: dict[str, KVPolicy] | None = None) -> None:
+        super().__init__()
+        self.kv = kv or {}
+        self.rewriters: dict[str, Rewriter] = {}
+
+    def plan(self, facts: EngineRequest) -> Plan:
+        return replace(super().plan(facts), kv=self.kv.get(facts.request_id, KVPolicy()))
+
+    def rewriter(self, facts: EngineRequest) -> Rewriter | None:
+        return self.rewriters.get(facts.request_id)
+
+
+@dataclass
+class Life:
+    """A sequence from one computation of its first tokens to the next. seen: per segment, position → keys it read."""
+
+    seen: list[dict[int, torch.Tensor]]
+    reads: list[tuple[int, int, torch.Tensor]] = field(default_factory=list)
+    frontiers: list[int] = field(default_factory=list)
+    narrow: bool = False
+
+
+def keys_of(policy: KVPolicy, request: EngineRequest, table: list[int], query: int) -> torch.Tensor:
+    """bool [query + 1]: which keys the token at `query` may read, by the words of the policy."""
+    prompt, sees = len(request.prompt_ids), torch.zeros(query + 1, dtype=torch.bool)
+    for page in range(query // PAGE + 1):
+        tokens = range(page * PAGE, min((page + 1) * PAGE, query + 1))
+        if page == query // PAGE:
+            wanted = True
+        elif table[page] == DROPPED:
+            wanted = False
+        elif policy.kind == "window":
+            media = [t for item in request.media for t in range(item.position, item.position + item.length)]
+            wanted = any(
+                t > query - policy.window
+                or t < policy.sinks
+                or (policy.keep_prompt and t < prompt)
+                or (policy.keep_media and t in media)
+                for t in tokens
+            )
+        else:
+            wanted = True
+        sees[tokens.start : tokens.stop] = wanted
+    return sees
+
+
+class Watch:
+    """Notes what every token could see when it was computed."""
+
+    def __init__(self, engine: Any, requests: list[EngineRequest]):
+        self.engine, self.record = engine, Record()
+        self.requests = {r.request_id: r for r in requests}
+        self.lives: dict[str, list[Life]] = {}
+        watch(engine, self.record)
+        self._execute = engine.runner.execute
+        engine.runner.execute = self.execute
+
+    def execute(self, rows, steering):
+        before = {}
+        for row in rows:
+            s = row.sequence
+            tables = [list(table) for table in s.page_tables]
+            before[s.request_id] = (list(s.frontiers), tables, s.plan.kv, s.pack)
+        results = self._execute(rows, steering)
+        for row, result in zip(rows, results, strict=True):
+            name = row.sequence.request_id
+            frontiers, tables, policy, pack = before[name]
+            lives = self.lives.setdefault(name, [])
+            if not lives or any(new < old for new, old in zip(frontiers, lives[-1].frontiers, strict=True)):
+                kept: list[dict[int, torch.Tensor]] = [{} for _ in frontiers]
+                if lives:
+                    pairs = zip(lives[-1].seen, frontiers, strict=True)
+                    kept = [{q: keys for q, keys in seen.items() if q < f} for seen, f in pairs]
+                lives.append(Life(kept, narrow=bool(lives) and lives[-1].narrow and max(frontiers) > 0))
+            life = lives[-1]
+            life.narrow = life.narrow or pack > 1
+            for segment, (first, end) in enumerate(zip(frontiers, result.progress.frontiers, strict=True)):
+                for query in range(first, end):
+                    table = row.sequence.page_tables[segment] if pack == 1 else []
+                    gaps = [DROPPED if g == DROPPED else 0 for g in tables[segment]] + [0] * len(table)
+                    life.seen[segment][query] = (
+                        torch.ones(query + 1, dtype=torch.bool)
+                        if pack > 1
+                        else keys_of(policy, self.requests[name], gaps, query)
+                    )
+            life.frontiers = [
+                min(f, len(row.sequence.tokens) + len(result.token_ids)) for f in result.progress.frontiers
+            ]
+        for name, position, depth, logits in self.record.read:
+            self.lives[name][-1].reads.append((position, depth, logits))
+        self.record.read.clear()
+        self.record.rows.clear()
+        return results
+
+    def check(self, reference: NativeDepths, *, aborted: frozenset[str] = frozenset()) -> float:
+        """Returns the largest difference of logits."""
+        worst = 0.0
+        for name, lives in self.lives.items():
+            request, tokens = self.requests[name], [*self.requests[name].prompt_ids, *self.record.tokens(name)]
+            if name not in aborted:
+                assert self.record.outputs[name][-1].error is None
+            for life in lives:
+                reads = [read for read in life.reads if read[0] < len(tokens)]
+                if not reads:
+                    continue
+                truth = masked_logits(reference, self.engine, tokens, request, life.seen)
+                for position, depth, logits in reads:
+                    error = float((logits - truth[depth][position]).abs().max())
+                    bound = NARROW_TOLERANCE if life.narrow else TOLERANCE
+                    assert error <= bound, (name, position, depth, error)
+                    worst = max(worst, error)
+        return worst
+
+
+def masked_logits(reference, engine, tokens, request, seen) -> dict[int, torch.Tensor]:
+    """The reference's logits at every depth when attention sees only these keys."""
+    ends, length = engine.runner.layout.ends, len(tokens)
+    masks = []
+    for rows in seen:
+        mask = torch.ones(length, length, dtype=torch.bool).tril()
+        for query, keys in rows.items():
+            if query < length:
+                mask[query, : query + 1] = keys
+        masks.append(mask[None, None])
+
+    def hook(segment: int) -> Any:
+        def change(_: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            x, cos, sin, mask, *rest = args
+            return (x, cos, sin, masks[segment] if mask is None else mask & masks[segment], *rest)
+
+        return change
+
+    hooks = []
+    for index, layer in enumerate(reference.case.model.model.layers):
+        segment = next(i for i, end in enumerate(ends) if index < end)
+        hooks.append(layer.self_attn.register_forward_pre_hook(hook(segment)))
+    try:
+        return reference.logits(tokens, request.media)
+    finally:
+        for handle in hooks:
+            handle.remove()
+
+
+def ask(name: str, prompt: list[int] = PROMPT, media=(), **sampling) -> EngineRequest:
+    fields = {"max_tokens": 40, **sampling}
+    return replace(make_request(name, prompt, list(media), **fields), graph=GraphRequest("full", trace=True))
+
+
+def run(engine, requests, seen: Watch | None = None, each=None) -> Watch:
+    seen = seen or Watch(engine, requests)
+    for request in requests:
+        engine.add_request(request)
+    count = 0
+    while engine.has_work():
+        step(engine, seen.record)
+        count += 1
+        if each is not None:
+            each(count)
+        assert count < 3000
+    assert engine.pool.num_free == engine.pool.num_pages
+    return seen
+
+
+@pytest.mark.parametrize("kind", ["full", "sliding"])
+@pytest.mark.parametrize("keep_prompt", [True, False])
+def test_a_window_gives_pages_back_at_once(references, kind, keep_prompt):
+    policy = KVPolicy("window", window=10, sinks=3, keep_prompt=keep_prompt)
+    engine = engine_for(references[kind], Plans({"r": policy}))
+    held = []
+
+    def each(_):
+        held.append(engine.pool.num_pages - engine.pool.num_free)
+        for sequence in engine.scheduler.running:
+            assert held[-1] == sequence.num_pages
+            live = [p for p, page in enumerate(sequence.page_tables[0]) if page != DROPPED]
+            near = range(max(0, sequence.frontiers[0] - 9) // PAGE, -(-sequence.frontiers[0] // PAGE))
+            always = 5 if keep_prompt else 1
+            assert set(live) == set(range(always)) | set(near)
+
+    seen = run(engine, [ask("r")], each=each)
+    assert max(held) <= 4 * (5 + 4 if keep_prompt else 5)
+    assert seen.check(references[kind]) <= TOLERANCE
+    assert engine.stats().kv_usage == 0
+
+
+def test_media_pages_stay(native):
+    policy = KVPolicy("window", window=6, sinks=0, keep_prompt=False, keep_media=True)
+    engine = engine_for(native, Plans({"r": policy}))
+    tables = []
+    request = ask("r", PROMPT, [picture(2, 2, 1, 10)])
+    seen = run(
+        engine, [request], each=lambda _: tables.extend(list(s.page_tables[3]) for s in engine.scheduler.running)
+    )
+    assert all(table[2] != DROPPED for table in tables)
+    assert tables[-1][:2] == [DROPPED, DROPPED]
+    seen.check(native)
+
+
+def test_eviction_keeps_what_is_looked_at(references):
+    for reference in references.values():
+        engine = engine_for(reference, Plans({"r": KVPolicy("evict", budget=24, sinks=2, keep_prompt=False)}))
+        most = []
+        request = ask("r", max_tokens=60)
+        seen = run(engine, [request], each=lambda _: most.extend(s.num_pages for s in engine.scheduler.running))  # noqa: B023
+        assert max(most[2:]) <= 4 * 7
+        assert seen.check(reference) <= TOLERANCE
+
+
+def test_masses_are_asked_only_of_those_that_evict(native, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        "autoglm_phone.backends.torch_backend.page_masses", lambda *a: calls.append(a[0].shape[0]) or mean(*a)
+    )
+    run(engine_for(native, Plans({"b": KVPolicy("window", window=9)})), [ask("a"), ask("b")])
+    assert not calls
+    run(engine_for(native, Plans({"b": KVPolicy("evict", budget=12)})), [ask("a"), ask("b")])
+    assert calls
+    assert set(calls) == {1}
+
+
+def mean(query, keys, allowed, page_size):
+    pages = -(-keys.shape[1] // page_size)
+    return torch.full((query.shape[0], pages), 1 / pages)
+
+
+def test_narrow_pages_take_a_quarter_of_the_pages(native):
+    plain = engine_for(native, Plans())
+    wide = run(plain, [ask("r", max_tokens=60)])
+    engine = engine_for(native, Plans({"r": KVPolicy("int8")}))
+    most = []
+    seen = run(
+        engine, [ask("r", max_tokens=60)], each=lambda _: most.extend(s.num_pages for s in engine.scheduler.running)
+    )
+    assert max(most) == 4 * 5  # 80 tokens in frames of 16
+    peaks = [w.record.outputs["r"][-1].graph["peak_kv_bytes"] for w in (seen, wide)]
+    assert peaks[0] == peaks[1] / 4
+    assert 0 < seen.check(native) <= NARROW_TOLERANCE
+
+
+def test_a_rewrite_to_narrow_pages_returns_the_others(native):
+    engine = engine_for(native, Plans())
+    held = []
+
+    def each(count):
+        held.append(engine.pool.num_pages - engine.pool.num_free)
+        if count == 20:
+            engine.rewrite("r", Plan(kv=KVPolicy("int8"), reasons=("it is long",)))
+            engine.scheduler.check()
+            assert engine.pool.num_pages - engine.pool.num_free == 4 * 3
+        if count == 40:
+            engine.rewrite("r", Plan(kv=KVPolicy("window", window=8, sinks=0)))
+            engine.scheduler.check()
+
+    seen = run(engine, [ask("r", max_tokens=60)], each=each)
+    assert held[18] == 4 * 10
+    seen.check(native)
+    changes = [entry["change"] for entry in seen.record.outputs["r"][-1].graph["rewrites"]]
+    assert changes == ["KV policy full → int8", "KV policy int8 → window(8)"]
+    assert engine.stats().rewrites["kv"] == 2
+
+
+def test_one_free_page_is_enough_to_narrow(native):
+    engine = engine_for(native, Plans(), kv_cache_memory=41 * PAGE * TOKEN_BYTES // 4, max_model_len=40)
+    engine.add_request(ask("r", max_tokens=20))
+    seen = Watch(engine, [ask("r", max_tokens=20)])
+    while engine.pool.num_free != 1:
+        step(engine, seen.record)
+    engine.rewrite("r", Plan(kv=KVPolicy("int8")))
+    engine.scheduler.check()
+    assert engine.pool.num_free == 41 - 12
+    while engine.has_work():
+        step(engine, seen.record)
+    seen.check(native)
+
+
+def test_without_a_free_page_the_policy_stays(native):
+    engine = engine_for(native, Plans(), kv_cache_memory=40 * PAGE * TOKEN_BYTES // 4, max_model_len=40)
+    seen = Watch(engine, [ask("r", max_tokens=20)])
+    engine.add_request(ask("r", max_tokens=20))
+    while engine.pool.num_free:
+        step(engine, seen.record)
+    with pytest.raises(OutOfPagesError, match="more free KV pages"):
+        engine.rewrite("r", Plan(kv=KVPolicy("int8")))
+    engine.scheduler.check()
+    while engine.has_work():
+        step(engine, seen.record)
+    assert seen.check(native) <= TOLERANCE
+
+
+@pytest.mark.parametrize("after", [0, 1, 5])
+def test_memory_that_runs_out_in_a_rewrite_ends_that_request_alone(native, after):
+    engine = engine_for(native, Plans())
+    requests = [ask("a"), ask("b", PROMPT[3:])]
+    seen = Watch(engine, requests)
+    for request in requests:
+        engine.add_request(request)
+    for _ in range(9):
+        step(engine, seen.record)
+    pages, original, left = engine.runner.decoder.pages.narrow, type(engine.runner.decoder.pages.narrow).narrow, [after]
+
+    def fails(*args):
+        if left[0] == 0:
+            raise MemoryError
+        left[0] -= 1
+        return original(pages, *args)
+
+    pages.narrow = fails
+    assert engine.rewrite("a", Plan(kv=KVPolicy("int8")))
+    engine.scheduler.check()
+    while engine.has_work():
+        step(engine, seen.record)
+    assert seen.record.outputs["a"][-1].finish_reason == "error"
+    assert "engine failed on this request" in seen.record.outputs["a"][-1].error
+    assert len(seen.record.tokens("b")) == 40
+    assert engine.pool.num_free == engine.pool.num_pages
+    assert not engine.runner._states
+    seen.check(native, aborted=frozenset({"a"}))
+
+
+def test_a_cancelled_request_with_waiting_tokens_and_gaps_leaves_nothing(native):
+    planner = Plans({"r0": KVPolicy("window", window=8), "r1": KVPolicy("evict", budget=8), "r2": KVPolicy("int8")})
+    planner.policies = {f"r{i}": ExitPolicy("confidence", thresholds={1: 0.0}) for i in range(3)}
+    engine = engine_for(native, planner)
+    for i in range(3):
+        engine.add_request(ask(f"r{i}"))
+    for _ in range(25):
+        engine.step()
+        engine.scheduler.check()
+    for i in range(3):
+        engine.abort(f"r{i}")
+        engine.scheduler.check()
+    assert engine.pool.num_free == engine.pool.num_pages
+    assert not engine.has_work()
+
+
+def test_pages_of_a_blind_past_are_not_shared(native):
+    """Later requests find only what the whole cache would have given."""
+    engine = engine_for(native, Plans({"a": KVPolicy("window", window=8, sinks=0, keep_prompt=False)}))
+    seen = run(engine, [ask("a")])
+    tokens = [*PROMPT, *seen.record.tokens("a")]
+    later = ask("b", tokens[:50])
+    del seen
+    engine.runner.execute = type(engine.runner).execute.__get__(engine.runner)
+    check = run(engine, [later])
+    assert check.check(native) <= TOLERANCE
+    narrow = engine_for(native, Plans({"a": KVPolicy("int8")}))
+    first = run(narrow, [ask("a")])
+    narrow.runner.execute = type(narrow.runner).execute.__get__(narrow.runner)
+    assert run(narrow, [ask("b", [*PROMPT, *first.record.tokens("a")][:50])]).check(native) <= TOLERANCE
+
+
+def test_float_pages_after_frames_hold_no_garbage(native):
+    """What is left of codes in a page is never read as floats, not even masked."""
+    engine = engine_for(
+        native, Plans({"a": KVPolicy("int8")}), kv_cache_memory=24 * PAGE * TOKEN_BYTES, max_model_len=64
+    )
+    run(engine, [ask("a")])
+    narrow = engine.runner.decoder.pages.narrow
+    narrow._codes.fill_(-1)  # as floats: not a number
+    engine.runner.execute = type(engine.runner).execute.__get__(engine.runner)
+    requests = [ask("b", PROMPT), ask("c", PROMPT[5:]), ask("d", PROMPT[12:], max_tokens=9)]
+    assert run(engine, requests).check(native) <= TOLERANCE
+
+
+def test_the_rewriter_changes_the_policy_while_tokens_stream(native, caplog):
+    rules = RewriteRules(
+        interval=8, target=0.5, least_total=40, windows=(16, 8), patience=1, dwell=8, least_saving=4, margin=0.0
+    )
+    planner = Plans()
+    planner.rewriters["r"] = Rewriter(rules)
+    engine = engine_for(native, planner)
+    with caplog.at_level("INFO"):
+        seen = run(engine, [ask("r", max_tokens=80), ask("s", max_tokens=30)])
+    seen.check(native)
+    lines = [r.getMessage() for r in caplog.records if "KV policy" in r.getMessage()]
+    assert lines[0].startswith("[DYNAMIC GRAPH] KV policy full → window(")
+    assert "tokens expected" in lines[0]
+    graph = seen.record.outputs["r"][-1].graph
+    assert next(e["change"] for e in graph["rewrites"]).startswith("KV policy full → window(")
+    assert not seen.record.outputs["s"][-1].graph["rewrites"]
+    peak = max(entry["pages"] for entry in graph["pages"])
+    assert graph["pages"][-1]["pages"] < peak
+    assert planner.rewriters["r"].estimates
+
+
+def test_the_probe_tells_the_rewriter(native):
+    planner = Plans()
+    planner.rewriters["r"] = Rewriter(RewriteRules(), LengthModel((0.0,) * 10))
+    engine = engine_for(native, planner)
+    engine.runner.cascade.depth_probe = lambda state: (0.5, 0.25, 3.0)
+    run(engine, [replace(ask("r", max_tokens=3), graph=None)])
+    assert planner.rewriters["r"].probe == 3.0
+
+
+def test_what_the_device_lacks_is_refused(native):
+    engine = engine_for(native, Plans())
+    engine.planning.planner.kv = {"r": KVPolicy("fp8")}
+    with pytest.raises(InvalidRequestError, match=r"fp8.*not available.*int8"):
+        engine.add_request(ask("r"))
+    with pytest.raises(ConfigError, match="fp8"):
+        engine_for(native, kv_policy="fp8")
+    engine.planning.planner.kv = {"r": KVPolicy("window", window=4, keep_prompt=False)}
+    engine.add_request(ask("r"))
+    for _ in range(5):
+        engine.step()
+    with pytest.raises(EngineError, match="needs all pages"):
+        engine.rewrite("r", Plan(kv=KVPolicy("int8")))
+    engine.scheduler.check()
+    while engine.has_work():
+        engine.step()
+    assert engine.pool.num_free == engine.pool.num_pages
+
+
+@pytest.mark.parametrize(("kind", "bound"), [("int8", 0.5 / 127), ("fp8", 1 / 16)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_codes_come_back_within_half_a_step(kind, bound, dtype):
+    x = torch.randn(50, 4, 16) * torch.logspace(-6, 3, 50)[:, None, None]
+    x[0] = 0
+    back = decode(*encode(x.to(dtype), kind), kind, torch.float32)
+    most = x.abs().amax(-1, keepdim=True)
+    assert bool(((back - x.to(dtype).float()).abs() <= bound * most * 1.01 + 1e-6).all())
+
+
+kv_policies = st.builds(
+    KVPolicy,
+    kind=st.sampled_from(["full", "window", "window", "evict", "int8"]),
+    window=st.integers(1, 30),
+    sinks=st.integers(0, 6),
+    budget=st.integers(4, 40),
+    keep_prompt=st.booleans(),
+    keep_media=st.booleans(),
+)
+
+
+@st.composite
+def scripts(draw):
+    stem = draw(st.lists(st.integers(20, 150), min_size=24, max_size=24))
+    requests, exits, kv, events = [], {}, {}, []
+    for index in range(draw(st.integers(1, 4))):
+        name = f"r{index}"
+        prompt = stem[: draw(st.integers(0, 24))] + draw(st.lists(st.integers(20, 150), min_size=1, max_size=16))
+        media = [picture(1, 2, 0, draw(st.integers(0, len(prompt) - 1)))] if draw(st.booleans()) else []
+        requests.append(ask(name, prompt, media, max_tokens=draw(st.integers(1, 24))))
+        exits[name] = draw(exit_policies((1, 3, 5, 6)))
+        kv[name] = draw(kv_policies)
+        events.append((draw(st.integers(0, 8)), "arrive", index, None, None))
+        for _ in range(draw(st.integers(0, 3))):
+            exit_policy = draw(st.sampled_from([None, draw(exit_policies((1, 3, 5, 6)))]))
+            events.append((draw(st.integers(1, 24)), "rewrite", index, draw(kv_policies), exit_policy))
+        if draw(st.integers(0, 5)) == 0:
+            events.append((draw(st.integers(2, 20)), "abort", index, None, None))
+    return requests, exits, kv, sorted(events, key=lambda event: event[0])
+
+
+@pytest.mark.parametrize("kind", ["full", "sliding"])
+@FEW
+@given(
+    script=scripts(),
+    chunk=st.sampled_from([1, 3, 8, 21, 512]),
+    tokens=st.sampled_from([70, 100, 2000]),
+    seqs=st.integers(1, 4),
+    caching=st.booleans(),
+    waiting=st.sampled_from([0, 2048, 64 << 20]),
+)
+def test_every_interleaving_sees_what_its_policy_keeps(references, kind, script, chunk, tokens, seqs, caching, waiting):
+    requests, exits, kv, events = script
+    planner = Plans(kv)
+    planner.policies = exits
+    engine = engine_for(
+        references[kind],
+        planner,
+        kv_cache_memory=tokens * TOKEN_BYTES,
+        max_num_batched_tokens=chunk,
+        max_num_seqs=seqs,
+        enable_prefix_caching=caching,
+        pending_memory=waiting,
+    )
+    assert engine.runner.max_model_len >= 65
+    seen = Watch(engine, requests)
+    count, aborted = 0, set()
+    while events or engine.has_work():
+        while events and events[0][0] <= count:
+            _, what, index, policy, exit_policy = events.pop(0)
+            name = f"r{index}"
+            if what == "arrive":
+                engine.add_request(requests[index])
+            elif what == "rewrite":
+                sequence = engine._sequences.get(name)
+                try:
+                    plan = sequence.plan if sequence else Plan()
+                    engine.rewrite(name, replace(plan, kv=policy, exit=exit_policy or plan.exit, reasons=(name,)))
+                except EngineError:
+                    assert sequence.plan == plan
+            elif engine.abort(name):
+                aborted.add(name)
+            engine.scheduler.check()
+        step(engine, seen.record)
+        count += 1
+        assert count < 3000, "no progress"
+    assert engine.pool.num_free == engine.pool.num_pages
+    assert not engine.runner._states
+    for request in requests:
+        if request.request_id not in aborted:
+            assert len(seen.record.tokens(request.request_id)) == request.sampling.max_tokens
+    seen.check(references[kind], aborted=frozenset(aborted))
