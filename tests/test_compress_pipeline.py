@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+import compress_cases
 from autoglm_phone.compress import calibrate, measure, pipeline, recipe, sensitivity
 from autoglm_phone.compress.formats import master
 from autoglm_phone.compress.formats.export import export
@@ -44,42 +44,13 @@ def glm4v(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def native(tiny_model: Path, tmp_path_factory) -> Path:
-    """The tiny native model with weights of unit gain and open gates, so that every part moves the logits."""
-    folder = tmp_path_factory.mktemp("native") / "model"
-    shutil.copytree(tiny_model, folder)
-    shard = next(folder.glob("*.safetensors"))
-    generator = torch.Generator().manual_seed(0)
-    tensors = {}
-    for name, tensor in sorted(load_file(shard).items()):
-        noise = torch.randn(tensor.shape, generator=generator)
-        if name.endswith("gate"):
-            tensors[name] = torch.full_like(tensor, 0.7)
-        elif tensor.dim() == 1:
-            tensors[name] = 0.1 * noise + (1.0 if "norm" in name and name.endswith("weight") else 0.0)
-        elif "embed" in name:
-            tensors[name] = noise / 3
-        else:
-            tensors[name] = noise / tensor[0].numel() ** 0.5
-    save_file(tensors, shard, metadata={"format": "pt"})
-    return folder
+    return compress_cases.lively(tiny_model, tmp_path_factory.mktemp("native") / "model")
 
 
 @pytest.fixture(scope="module")
 def conversations(tmp_path_factory) -> Path:
     """Text, and a picture as a path, as a user's JSONL has them."""
-    from PIL import Image
-
-    folder = tmp_path_factory.mktemp("talk")
-    Image.effect_noise((64, 96), 60).convert("RGB").save(folder / "noise.png")
-    lines = []
-    for index in range(6):
-        content = [{"type": "text", "text": f"number {index} of a few"}]
-        if index % 2:
-            content.insert(0, {"type": "image_url", "image_url": {"url": str(folder / "noise.png")}})
-        turns = [{"role": "user", "content": content}, {"role": "assistant", "content": f"it is {index}" * 3}]
-        lines.append(json.dumps({"messages": turns}))
-    (folder / "talk.jsonl").write_text("\n".join(lines))
-    return folder / "talk.jsonl"
+    return compress_cases.conversations(tmp_path_factory.mktemp("talk"))
 
 
 @pytest.fixture(scope="module")
