@@ -44,7 +44,7 @@ class Worker:
         self.facts = self._read()
 
     def answer(self, where: Where, mode: Mode) -> dict[str, Any]:
-        assert self._process.stdin is not None
+        assert self._process.stdin is not None  # internal: a pipe was asked for
         try:
             self._process.stdin.write(json.dumps({"sample": where, "mode": mode.as_dict()}) + "\n")
             self._process.stdin.flush()
@@ -53,7 +53,7 @@ class Worker:
         return self._read()
 
     def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
+        assert self._process.stdout is not None  # internal: a pipe was asked for
         line = self._process.stdout.readline()
         if not line:
             raise EngineError("an engine's process has ended; its messages say why")
@@ -66,7 +66,7 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
+        assert self._process.stdin is not None  # internal: a pipe was asked for
         self._process.stdin.close()
         try:
             self._process.wait(timeout=10)

@@ -30,12 +30,10 @@ from autoglm_phone.engine.request import EngineRequest, SamplingParams
 from autoglm_phone.errors import AutoGLMError, ConfigError, EngineError
 from autoglm_phone.graph.plan import KV_KINDS, GraphRequest
 from autoglm_phone.graph.planner import Planner, PlannerSettings
-from autoglm_phone.graph.setup import planner_for
 from autoglm_phone.media.load import MediaLimits
 from autoglm_phone.models.registry import locate
 from autoglm_phone.runner.model_runner import ModelRunner
 from autoglm_phone.runner.offload import SegmentStore, map_tensors
-from autoglm_phone.runner.probe import load_probe
 from autoglm_phone.train.world import registry, scoring
 from autoglm_phone.train.world.sample import Sample
 
@@ -82,19 +80,9 @@ class GraphArm:
         self._next = 0
 
     def _plannings(self) -> dict[str, Planning]:
-        """By name, see bench.graph_modes.Mode. Gives the engine planner and probe where its loader did not."""
-        runner, engine = self.runner, self.engine
-        if engine.planning.planner is None:
-            planner = planner_for(self.folder, self.config, runner.layout.ends, runner.layout.exits)
-            engine.planning = Planning(self.config, planner)
-            engine.thought_end = tuple(self.service.tokenizer.encode_prompt("</think><answer>"))
-        served = engine.planning
+        """By name, see bench.graph_modes.Mode."""
         settings = self.settings
-        if settings is not None and settings.calibration is not None and runner.cascade.depth_probe is None:
-            runner.cascade.depth_probe = load_probe(
-                self.folder, settings.depths, runner.spec.hidden_size, runner.decoder.backend.device
-            )
-        plannings = {"served": served}
+        plannings = {"served": self.engine.planning}
         if settings is not None and settings.calibration is not None:
             alone = replace(settings, drafts=False, calibration=replace(settings.calibration, thresholds={}))
             plannings["planned"] = Planning(self.config, Planner(alone))

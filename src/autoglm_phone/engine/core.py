@@ -299,7 +299,7 @@ class Engine:
 
     def _draft_lengths(self, sequences: Seq[Sequence]) -> list[int]:
         """How many tokens each of them should draft in the next step."""
-        assert self.runner.drafting is not None
+        assert self.runner.drafting is not None  # internal: only a runner that drafts is asked
         by_depth: dict[int, list[Sequence]] = {}
         for sequence in sequences:
             by_depth.setdefault(sequence.rule.draft, []).append(sequence)

@@ -183,7 +183,7 @@ class Run:
 
     def _pass(self, segment: int, lanes: list[Lane], hidden: Tensor) -> Tensor:
         """Through one segment."""
-        assert self._batch is not None
+        assert self._batch is not None  # internal: made before the first pass
         start = time.perf_counter()
         hidden = self.decoder.run_segment(segment, hidden, self._batch.segment(segment))
         seconds = time.perf_counter() - start
