@@ -36,14 +36,18 @@ def test_towers_come_back_from_pinned_memory_unchanged(tiny_model: Path):
     spec, checkpoint = read_spec(tiny_model), Checkpoint(tiny_model)
     kept = NativeTowers(spec, checkpoint, CUDA, torch.bfloat16, 0)
     moved = NativeTowers(spec, checkpoint, CUDA, torch.bfloat16, 0, memory=1)
-    free = torch.cuda.memory_allocated()
     with torch.inference_mode():
+        for kind in ("image", "audio"):  # libraries allocate their workspaces (32 MiB of cuBLAS) at their first use
+            kept.encode(media(kind, 0))
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
         for kind in ("image", "audio", "image", "audio", "image"):
             assert torch.equal(moved.encode(media(kind, 0)), kept.encode(media(kind, 0)))
             assert moved.loaded == frozenset()
     assert moved.store.loads == {"image": 3, "audio": 2}
     assert all(t.is_pinned() for weights in moved.store._pinned.values() for t in weights.values())
-    assert torch.cuda.memory_allocated() <= free + 2 * kept.loaded_bytes  # what `kept` holds, and blocks of the caches
+    torch.cuda.synchronize()
+    assert torch.cuda.memory_allocated() <= before + 4096  # towers that were dropped hold nothing
 
 
 def test_segments_stream_from_pinned_memory_with_the_next_one_on_its_way(tiny_model: Path):

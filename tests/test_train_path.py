@@ -168,6 +168,22 @@ def test_feeder_never_starves_one_kind_while_another_overflows():
     feeder.stop()
 
 
+def test_staging_keeps_every_tensor_and_grows():
+    from autoglm_phone.train.data import Batch
+    from autoglm_phone.train.feeder import Staging
+
+    staging = Staging(pinned=False)
+    for size in (3, 40):
+        ids = torch.arange(2 * size).reshape(2, size)
+        batch = Batch("audio", ids, ids, ["a"], wave=torch.randn(3, 7 * size), frames=[1, 2], tokens=9)
+        staged = staging.through(batch)
+        assert staged.frames == [1, 2] and staged.categories == ["a"] and staged.tokens == batch.tokens
+        for (name, want), (_, got) in zip(batch.tensors(), staged.tensors(), strict=True):
+            assert torch.equal(want, got), name
+            inside = got.data_ptr() - staging.memory.data_ptr()
+            assert 0 <= inside < len(staging.memory), name
+
+
 def _mortal(lane: int, lives: int):
     import os
 

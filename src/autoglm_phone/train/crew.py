@@ -11,6 +11,7 @@ import faulthandler
 import json
 import logging
 import math
+import os
 import shutil
 import signal
 import tempfile
@@ -65,6 +66,7 @@ def unpack(header: bytes) -> Batch:
 
 def _work(source: Source, lane: int, lives: int, pipe: Connection, folder: Path) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
+    os.nice(10)  # the trainer's launches come first
     faulthandler.enable()  # a crash in native code names its Python line
     torch.set_num_threads(1)
     try:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
@@ -43,6 +44,31 @@ class Shelf:
         return batch
 
 
+class Staging:
+    """Page-locked memory that batches pass on their way to the GPU, one at a time, grown as needed.
+
+    A copy from ordinary memory would hold the driver's lock, and the trainer could not launch kernels meanwhile.
+    """
+
+    ALIGN = 64  # bytes
+
+    def __init__(self, pinned: bool = True):
+        self.pinned = pinned
+        self.memory = torch.empty(0, dtype=torch.uint8)
+
+    def through(self, batch: Batch) -> Batch:
+        """The batch with its tensors in page-locked memory, which the next call overwrites."""
+        sizes = {name: -(-tensor.nbytes // self.ALIGN) * self.ALIGN for name, tensor in batch.tensors()}
+        if sum(sizes.values()) > len(self.memory):
+            self.memory = torch.empty(2 * sum(sizes.values()), dtype=torch.uint8, pin_memory=self.pinned)
+        offset, staged = 0, {}
+        for name, tensor in batch.tensors():
+            place = self.memory[offset : offset + tensor.nbytes].view(tensor.dtype).view(tensor.shape)
+            staged[name] = place.copy_(tensor)
+            offset += sizes[name]
+        return replace(batch, **staged)
+
+
 class Feeder:
     """Moves batches from the loader to the device in a thread; `next(kind)` gives one of that kind."""
 
@@ -65,6 +91,7 @@ class Feeder:
         self.last_index = 0
         self.stopped = False
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self.staging = Staging()
         self.thread = threading.Thread(target=self._pump, daemon=True, name="feeder")
         self.thread.start()
 
@@ -93,7 +120,7 @@ class Feeder:
         if self.stream is None:
             return batch
         with torch.cuda.stream(self.stream):
-            moved = batch.to(self.device)
+            moved = self.staging.through(batch).to(self.device)
         self.stream.synchronize()
         return moved
 
@@ -111,6 +138,9 @@ class Feeder:
                 batch = self.shelves[kind].take(self.rng)
                 if batch is not None:
                     self.lock.notify_all()
+                    if self.stream is not None:
+                        for _, tensor in batch.tensors():  # the shelf may drop it before the GPU is done with it
+                            tensor.record_stream(torch.cuda.current_stream(self.device))
                     return batch, time.monotonic() - began
                 if time.monotonic() - began > patience:
                     raise EngineError(f"no {kind} batch for {patience:.0f} s; are the data workers alive?")
