@@ -177,7 +177,7 @@ def test_staging_keeps_every_tensor_and_grows():
         ids = torch.arange(2 * size).reshape(2, size)
         batch = Batch("audio", ids, ids, ["a"], wave=torch.randn(3, 7 * size), frames=[1, 2], tokens=9)
         staged = staging.through(batch)
-        assert staged.frames == [1, 2] and staged.categories == ["a"] and staged.tokens == batch.tokens
+        assert (staged.frames, staged.categories, staged.tokens) == ([1, 2], ["a"], batch.tokens)
         for (name, want), (_, got) in zip(batch.tensors(), staged.tensors(), strict=True):
             assert torch.equal(want, got), name
             inside = got.data_ptr() - staging.memory.data_ptr()
@@ -293,7 +293,7 @@ def test_ranks_take_turns_so_that_every_step_holds_every_kind():
 def test_a_patch_belongs_to_the_smallest_region_over_it():
     import random
 
-    from autoglm_phone.train.data import View, find_regions
+    from autoglm_phone.train.views import View, find_regions
 
     regions = (Region("icon", 64, 16, 80, 32), Region("row", 0, 0, 160, 48), Region("", 0, 0, 160, 16),
                Region("dot", 100, 20, 101, 21))  # fmt: skip

@@ -14,9 +14,9 @@ from autoglm_phone.compress.units import Fold, Source, Stage, State, Unit, conta
 from autoglm_phone.models.glm4v.configuration import read_json
 from autoglm_phone.models.native.audio import OCTAVES as AUDIO_OCTAVES
 from autoglm_phone.models.native.audio import STATES_PER_SECOND, AudioTower
+from autoglm_phone.models.native.blocks import DecoderLayer, ExitHead, Memory
 from autoglm_phone.models.native.configuration import AutoGLMPhoneConfig
 from autoglm_phone.models.native.layers import RMSNorm, fourier_features, rotary_tables
-from autoglm_phone.models.native.modeling import DecoderLayer, ExitHead, Memory
 from autoglm_phone.models.native.vision import OCTAVES as VISION_OCTAVES
 from autoglm_phone.models.native.vision import VisionTower
 

@@ -11,9 +11,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from autoglm_phone.errors import EngineError
 from autoglm_phone.train.data import Batch
@@ -61,12 +61,13 @@ class Staging:
         sizes = {name: -(-tensor.nbytes // self.ALIGN) * self.ALIGN for name, tensor in batch.tensors()}
         if sum(sizes.values()) > len(self.memory):
             self.memory = torch.empty(2 * sum(sizes.values()), dtype=torch.uint8, pin_memory=self.pinned)
-        offset, staged = 0, {}
+        offset = 0
+        staged: dict[str, Tensor] = {}
         for name, tensor in batch.tensors():
             place = self.memory[offset : offset + tensor.nbytes].view(tensor.dtype).view(tensor.shape)
             staged[name] = place.copy_(tensor)
             offset += sizes[name]
-        return replace(batch, **staged)
+        return Batch(**{**vars(batch), **staged})
 
 
 class Feeder:

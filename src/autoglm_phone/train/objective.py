@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from autoglm_phone.errors import EngineError
 from autoglm_phone.models.native.audio import state_lengths
+from autoglm_phone.models.native.blocks import Memory
 from autoglm_phone.models.native.mel import FFT, HOP, SAMPLE_RATE, WINDOW, mel_filters
-from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration, Memory
+from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
 from autoglm_phone.train.data import PAD, Batch
 from autoglm_phone.train.distill import Teacher, lay_out
 

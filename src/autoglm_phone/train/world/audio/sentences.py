@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from autoglm_phone.train.world.audio import patterns
 from autoglm_phone.train.world.audio import words as w
 from autoglm_phone.train.world.fillings import compose, template
 from autoglm_phone.train.world.lexicon import NAMES_EN
@@ -17,172 +18,6 @@ from autoglm_phone.train.world.text.grammar import say
 from autoglm_phone.train.world.text.translate import sentence as parallel_sentence
 
 UNDECIDABLE = frozenset("她它")  # sound like 他; only 他 is ever said
-
-_COMMANDS_ZH = (
-    "[请|帮我|麻烦你|]打开{app}[一下|]",
-    "[请|帮我|]启动{app}",
-    "打开{app}，搜索{goods}",
-    "[请|帮我|]给{person}打[个|]电话",
-    "呼叫{person}",
-    "打电话给{person}",
-    "拨打{phone}",
-    "[请|帮我|]定一个{clock}的闹钟",
-    "{day}{part}{clock}叫我起床",
-    "{day}{part}{clock}提醒我{task}",
-    "提醒我{day}{task}",
-    "[请|]设置一个{minutes}分钟的倒计时",
-    "取消{part}{clock}的闹钟",
-    "给{person}发[条|个|]微信，告诉他我{minutes}分钟后到",
-    "给{person}发短信说{msg}",
-    "告诉{person}{msg}",
-    "导航到{place}",
-    "[怎么去|带我去|我要去]{place}",
-    "从{place}到{place2}怎么走",
-    "附近[有没有|哪里有]{place}",
-    "[播放|来一首|我想听|放一首]{song}",
-    "播放{music}",
-    "下一首",
-    "暂停播放",
-    "把音量调到百分之{percent}",
-    "音量[大|小]一点",
-    "把亮度调到百分之{percent}",
-    "[打开|关闭|开启|关掉]{setting}",
-    "把{setting}[打开|关掉]",
-    "进入{setting}页面",
-    "[今天|明天|后天|周末]{city}[的|]天气怎么样",
-    "{city}{day}会下雨吗",
-    "[买|下单|订]{few}份{goods}",
-    "在{app}上[买|搜索]{goods}",
-    "把{goods}加入购物车",
-    "[订|预订]一张{day}去{city}的[火车票|机票]",
-    "查[一下|]{date}从{city}到{city2}的航班",
-    "点击{setting}",
-    "[向下|向上|向左|向右]滑动",
-    "返回[上一页|桌面]",
-    "截[个|]屏",
-    "拍一张照片",
-    "打开前置摄像头",
-    "锁定屏幕",
-    "朗读这条消息",
-    "把这句话翻译成英语",
-    "记一条笔记，{task}",
-    "{day}{clock}在{place}开会",
-    "查看{day}的日程",
-    "我的[快递|外卖]到哪里了",
-    "给手机清理内存",
-    "把{task}加到待办事项",
-    "帮我叫一辆车去{place}",
-    "{weekday}{part}{clock}有空吗",
-    "转给{person}{n}元",
-    "帮我约{person}{day}{part}{clock}见面",
-    "把{person}的电话设为常用联系人",
-    "删除和{person}的聊天记录",
-    "连接{setting}",
-    "找到昨天拍的照片",
-    "{date}是什么日子",
-)
-_COMMANDS_EN = (
-    "[Please |Can you |]open {app}",
-    "launch {app}",
-    "mute [the phone|{person}]",
-    "read [it|the news|the message] aloud",
-    "what is on my schedule {day}",
-    "[start a|open the] chat with {person}",
-    "open {app} and search for {goods}",
-    "[Please |]call {person}",
-    "dial {phone}",
-    "make a call to {person}",
-    "set an alarm for {clock}",
-    "wake me up at {clock} {day}",
-    "remind me to {task} [at {clock}|{day}|on {weekday}]",
-    "set a timer for {minutes} minutes",
-    "cancel my {clock} alarm",
-    "send a message to {person}",
-    "text {person} that I will be there in {minutes} minutes",
-    "tell {person} {msg}",
-    "[navigate|take me|drive me] to {place}",
-    "how do I get to {place}",
-    "how do I get from {place} to {place2}",
-    "find {place} near me",
-    "play {song}",
-    "play {music}",
-    "I want to listen to {song}",
-    "next song",
-    "pause the music",
-    "set the volume to {percent} percent",
-    "turn [up|down] the volume",
-    "set the brightness to {percent} percent",
-    "turn [on|off] {setting}",
-    "switch {setting} [on|off]",
-    "go to the {setting2} page",
-    "what is the weather like in {city} {day}",
-    "will it rain in {city} {day}",
-    "buy {few} {goods}",
-    "order {goods} [on|from] {app}",
-    "add {goods} to my shopping cart",
-    "book a [flight|train] to {city} {day}",
-    "show me flights from {city} to {city2} on {date}",
-    "tap {setting2}",
-    "swipe [up|down|left|right]",
-    "go back[ to the home screen|]",
-    "take a [screenshot|picture]",
-    "lock the screen",
-    "read this message aloud",
-    "translate this sentence into Chinese",
-    "take a note: {task}",
-    "meet me at {place} at {clock}",
-    "what is on my calendar {day}",
-    "where is my [package|order]",
-    "add a task to {task}",
-    "get me a taxi to {place}",
-    "are you free on {weekday} at {clock}",
-    "send {n} dollars to {person}",
-    "schedule a meeting with {person} on {date} at {clock}",
-    "delete the chat with {person}",
-    "connect to {setting}",
-    "find the photos from {weekday}",
-    "how far is it from {city} to {city2}",
-    "what time is it in {city}",
-    "mute {app}",
-    "update {app}",
-    "close all apps",
-)
-_MESSAGES_ZH = [
-    "我马上就到",
-    "晚上一起吃饭吧",
-    "我在开会",
-    "不用等我了",
-    "生日快乐",
-    "明天见",
-    "文件已经发给你了",
-    "路上堵车",
-    "记得带伞",
-    "周末有空吗",
-    "我到家了",
-    "谢谢你的帮助",
-    "会议改到下午了",
-    "今天不加班",
-    "钥匙在门口",
-    "早点休息",
-]
-_MESSAGES_EN = [
-    "I am on my way",
-    "dinner is ready",
-    "I am in a meeting",
-    "not to wait for me",
-    "happy birthday",
-    "see you tomorrow",
-    "the file is in the mail",
-    "the traffic is bad",
-    "to bring an umbrella",
-    "I got home safely",
-    "thanks for the help",
-    "the meeting moved to the afternoon",
-    "the keys are at the door",
-    "to get some rest",
-    "we are out of milk",
-    "the train is late",
-]
 
 
 def person(rng: random.Random, lang: Lang) -> str:
@@ -248,7 +83,7 @@ def _slots(rng: random.Random, lang: Lang) -> dict[str, str]:
         "part": pick((*w.PARTS_ZH, "")) if zh else "",
         "weekday": pick(w.WEEKDAYS_ZH if zh else w.WEEKDAYS_EN),
         "task": pick(w.TASKS_ZH if zh else w.TASKS_EN),
-        "msg": pick(_MESSAGES_ZH if zh else _MESSAGES_EN),
+        "msg": pick(patterns.MESSAGES_ZH if zh else patterns.MESSAGES_EN),
         "place": places[0],
         "place2": places[1],
         "city": cities[0],
@@ -275,8 +110,8 @@ def number(rng: random.Random) -> int:
 
 def command(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
     """Something said to a phone."""
-    patterns = _COMMANDS_ZH if lang == "zh" else _COMMANDS_EN
-    pattern = template(rng, f"speech.command.{lang}", patterns, split, unseen)
+    pool = patterns.COMMANDS_ZH if lang == "zh" else patterns.COMMANDS_EN
+    pattern = template(rng, f"speech.command.{lang}", pool, split, unseen)
     return say(rng, pattern, **_slots(rng, lang))
 
 
@@ -317,7 +152,7 @@ def facts(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
     n, m = number(rng), number(rng)
     price = f"{rng.randint(1, 300)}.{rng.randint(1, 99):02d}".rstrip("0") if rng.random() < 0.5 else str(amount(rng))
     if lang == "zh":
-        patterns = (
+        forms = (
             "{a}[一共|总共|]{p}元",
             "房间号是{n}",
             "会议在{d}{c}开始",
@@ -337,7 +172,7 @@ def facts(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
             "从{c}到{c2}营业",
         )
     else:
-        patterns = (
+        forms = (
             "the {a} cost {p} dollars",
             "the room number is {n}",
             "the meeting starts at {c} on {d}",
@@ -359,7 +194,7 @@ def facts(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
     zh = lang == "zh"
     return say(
         rng,
-        rng.choice(patterns),
+        rng.choice(forms),
         n=str(n),
         m=str(m),
         p=price,
