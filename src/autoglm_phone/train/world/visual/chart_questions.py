@@ -92,19 +92,16 @@ def trend(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> Ask
     row, shape = chart.values[s], chart.shapes[s]
     question = phrase(rng, _TREND[chart.lang], unseen).format(_of(chart, s))
     answer = TREND_NAMES[chart.lang][shape]
-    first, last = number(row[0]), number(row[-1])
-    zh = chart.lang == "zh"
-    if shape in {"peak", "valley"}:
-        turn = max(row) if shape == "peak" else min(row)
-        at = chart.labels[row.index(turn)]
-        middle = number(turn)
-        thought = (
-            f"从约{first}到{at}的约{middle}，再到约{last}。"
-            if zh
-            else f"From about {first} to {middle} at {at}, then about {last}."
-        )
+    # The same four readings whatever the shape: a thought must not have to know the answer before it looks.
+    first, top, bottom, last = (number(v) for v in (row[0], max(row), min(row), row[-1]))
+    highest, lowest = chart.labels[row.index(max(row))], chart.labels[row.index(min(row))]
+    if chart.lang == "zh":
+        thought = f"开头约{first}，最高是{highest}的约{top}，最低是{lowest}的约{bottom}，最后约{last}。"
     else:
-        thought = f"从约{first}到约{last}。" if zh else f"It goes from about {first} to about {last}."
+        thought = (
+            f"It starts at about {first}, is highest at {highest} ({top}), "
+            f"lowest at {lowest} ({bottom}), ends at {last}."
+        )
     return Asked(question, answer, thought, {"kind": "trend", "value": shape}, 1)
 
 
@@ -158,12 +155,19 @@ def _extreme(rng: random.Random, chart: Chart, s: int, row: tuple[float, ...], u
     else:
         way = "highest" if most else "lowest"
     question = phrase(rng, table[chart.lang], unseen).format(what=what, way=way, period=chart.period)
-    said = _said(chart, ranked[0])
+    pairs = [(name, _said(chart, amount)) for name, amount in zip(chart.labels, row, strict=True)]
     if chart.lang == "zh":
-        thought = f"最{way}的是{label}，约{said}。"
+        thought = f"{'，'.join(f'{name}约{said}' for name, said in pairs)}。最{way}的是{label}。"
     else:
-        thought = f"The {way} is {label}, about {said}."
+        thought = f"About: {', '.join(f'{name} {said}' for name, said in pairs)}. The {way} is {label}."
     return Asked(question, label, thought, {"kind": "chart_label", "value": label}, 1)
+
+
+def _readings(chart: Chart, first: tuple[str, float], second: tuple[str, float]) -> str:
+    (one, a), (two, b) = first, second
+    if chart.lang == "zh":
+        return f"{one}约{_said(chart, a)}，{two}约{_said(chart, b)}"
+    return f"{one} is about {_said(chart, a)}, {two} about {_said(chart, b)}"
 
 
 def _pair(rng: random.Random, chart: Chart, s: int, row: tuple[float, ...], difference: bool) -> Asked | None:
@@ -175,11 +179,6 @@ def _pair(rng: random.Random, chart: Chart, s: int, row: tuple[float, ...], diff
     one, two = chart.labels[i], chart.labels[j]
     name = chart.series[s]
     what = _of(chart, s)
-    read = (
-        f"{one}约{_said(chart, a)}，{two}约{_said(chart, b)}"
-        if zh
-        else f"{one} is about {_said(chart, a)}, {two} about {_said(chart, b)}"
-    )
     if not difference:
         more = rng.random() < 0.7
         best = one if (a > b) == more else two
@@ -187,10 +186,12 @@ def _pair(rng: random.Random, chart: Chart, s: int, row: tuple[float, ...], diff
             question = f"{one}和{two}，哪个的{name + '的' if name else ''}{chart.measure}更{'高' if more else '低'}？"
         else:
             question = f"Which has the {'higher' if more else 'lower'} {what}, {one} or {two}?"
+        read = _readings(chart, (one, a), (two, b))
         return Asked(question, best, f"{read}。" if zh else f"{read}.", {"kind": "chart_label", "value": best}, 1)
     high, low = (one, two) if a > b else (two, one)
     gap = abs(a - b)
     top, less = max(a, b), min(a, b)
+    read = _readings(chart, (high, top), (low, less))  # in the order of the question
     if zh:
         question = f"{high}{name}的{chart.measure}比{low}高多少？"
         thought = f"{read}。{number(top)}-{number(less)}={number(round(gap, 2))}。"

@@ -82,6 +82,16 @@ def _yes(scene: Scene, right: bool, reason: str) -> str:
     return f"{'Yes' if right else 'No'}. {reason}"
 
 
+def _seen(scene: Scene) -> str:
+    """A thought that says what the picture holds before it judges."""
+    told = caption(scene.things, scene.background, scene.lang)
+    return f"图片内容：{told}" if scene.lang == "zh" else f"The picture: {told}"
+
+
+def _spot(thing: Thing) -> str:
+    return f"[{grid(thing.x, 1)},{grid(thing.y, 1)}]"
+
+
 def match(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
     """Balanced yes / no: a thing with its colour, a count, a whole caption, or who is left of whom."""
     right = rng.random() < 0.5
@@ -119,7 +129,7 @@ def _match_thing(rng: random.Random, scene: Scene, unseen: bool, right: bool) ->
         shown = noun(kind, what[1] if rng.random() < 0.5 else "", 1, lang)
         reason = f"图中没有{KINDS[kind][1]}。" if lang == "zh" else f"There is no {KINDS[kind][2]}."
     question = phrase(rng, _MATCH[lang], unseen).format(shown)
-    return Asked(question, _yes(scene, right, reason), "", {"kind": "yesno", "value": right}, difficulty)
+    return Asked(question, _yes(scene, right, reason), _seen(scene), {"kind": "yesno", "value": right}, difficulty)
 
 
 def _match_caption(rng: random.Random, scene: Scene, unseen: bool, right: bool) -> Asked:
@@ -147,9 +157,7 @@ def _match_caption(rng: random.Random, scene: Scene, unseen: bool, right: bool) 
         reason = "描述与图片一致。" if lang == "zh" else "The description matches."
     else:
         reason = f"图中有{real}。" if lang == "zh" else f"There {'is' if count == 1 else 'are'} {real}."
-    thought = caption(scene.things, scene.background, lang)
-    thought = f"图片内容：{thought}" if lang == "zh" else f"The picture: {thought}"
-    return Asked(question, _yes(scene, right, reason), thought, {"kind": "yesno", "value": right}, 2)
+    return Asked(question, _yes(scene, right, reason), _seen(scene), {"kind": "yesno", "value": right}, 2)
 
 
 def _match_side(rng: random.Random, scene: Scene, unseen: bool, right: bool) -> Asked:
@@ -165,10 +173,12 @@ def _match_side(rng: random.Random, scene: Scene, unseen: bool, right: bool) -> 
     if lang == "zh":
         question = f"{one}在{two}的{'左' if left_asked else '右'}边吗？"
         reason = f"{one}在{two}的{'左' if first is a else '右'}边。"
+        thought = f"{one}在{_spot(first)}，{two}在{_spot(second)}。"
     else:
         question = f"Is the {one} to the {'left' if left_asked else 'right'} of the {two}?"
         reason = f"The {one} is to the {'left' if first is a else 'right'} of the {two}."
-    return Asked(question, _yes(scene, right, reason), "", {"kind": "yesno", "value": right}, 2)
+        thought = f"The {one} is at {_spot(first)}, the {two} at {_spot(second)}."
+    return Asked(question, _yes(scene, right, reason), thought, {"kind": "yesno", "value": right}, 2)
 
 
 _COUNT: dict[Lang, tuple[str, ...]] = {
@@ -195,19 +205,19 @@ def count(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
         kind, color = "", ""
     else:
         kind, color = rng.choice([k for k in KINDS if k not in {t.kind for t in scene.things}]), ""
-    found = sorted(
-        (t for t in scene.things if kind in {"", t.kind} and color in {"", t.color}), key=lambda t: (int(t.y * 3), t.x)
-    )
+    found = [t for t in scene.things if kind in {"", t.kind} and color in {"", t.color}]
     measure = KINDS[kind][0] if kind else "个"
     name = bare(kind, color, lang, True) if kind else ("物体" if lang == "zh" else "objects")
     question = phrase(rng, _COUNT[lang], unseen).format(m=measure, n=name)
-    places = [region(t.x * 1000, t.y * 1000, lang) for t in found]
-    if not found:
-        thought = f"图中没有{name}。" if lang == "zh" else f"There are no {name}."
-    elif lang == "zh":
-        thought = f"{'、'.join(f'{i}{p}' for i, p in enumerate(places, 1))}，共{len(found)}{measure}。"
+    # Everything is named in reading order: which of it counts is then a question about words, not about the picture.
+    walk = [
+        (region(t.x * 1000, t.y * 1000, lang), bare(t.kind, t.color, lang))
+        for t in sorted(scene.things, key=lambda t: (int(t.y * 3), t.x))
+    ]
+    if lang == "zh":
+        thought = f"{'、'.join(place + what for place, what in walk)}。{name}：{len(found)}{measure}。"
     else:
-        thought = f"{', '.join(f'{i} {p}' for i, p in enumerate(places, 1))}: {len(found)} in all."
+        thought = f"{', '.join(f'{what} {place}' for place, what in walk)}. {name[:1].upper()}{name[1:]}: {len(found)}."
     return Asked(
         question, str(len(found)), thought, {"kind": "number", "value": str(len(found))}, min(3, len(found) // 3 + 1)
     )
@@ -249,7 +259,8 @@ def locate(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
         where = region(x, y, lang)
         accept = [where] + ([f"{where[:-1]}边" if where.endswith("侧") else where] if lang == "zh" else [])
         question = phrase(rng, _WHERE[lang], unseen).format(name)
-        return Asked(question, where, "", {"kind": "exact", "value": where, "accept": accept}, 1)
+        thought = f"{name}在{_spot(thing)}。" if lang == "zh" else f"The {name} is at {_spot(thing)}."
+        return Asked(question, where, thought, {"kind": "exact", "value": where, "accept": accept}, 1)
     box = [
         grid(thing.x - thing.rx, 1),
         grid(thing.y - thing.ry, 1),
@@ -259,7 +270,7 @@ def locate(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
     question = phrase(rng, _POINT[lang], unseen).format(name)
     where = region(x, y, lang)
     thought = f"{name}在{where}。" if lang == "zh" else f"The {name} is at the {where}."
-    return Asked(question, f"[{grid(thing.x, 1)},{grid(thing.y, 1)}]", thought, {"kind": "point", "box": box}, 2)
+    return Asked(question, _spot(thing), thought, {"kind": "point", "box": box}, 2)
 
 
 def _extreme(rng: random.Random, scene: Scene) -> Asked:
@@ -278,7 +289,7 @@ def _extreme(rng: random.Random, scene: Scene) -> Asked:
     else:
         question = f"Point to the {'leftmost' if left else 'rightmost'} object."
         thought = f"The {'leftmost' if left else 'rightmost'} one is the {bare(thing.kind, thing.color, 'en')}."
-    return Asked(question, f"[{grid(thing.x, 1)},{grid(thing.y, 1)}]", thought, {"kind": "point", "box": box}, 3)
+    return Asked(question, _spot(thing), thought, {"kind": "point", "box": box}, 3)
 
 
 @scorer("yesno")
