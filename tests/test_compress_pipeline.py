@@ -33,7 +33,7 @@ steps:
   - round: {targets: [mlp], iterations: 4, batch: 2}
   - gptq: {targets: [convolutions], bits: 4, group_size: [32, 16, row]}
   - gptq: {targets: [embedding, head], bits: BITS, group_size: 16}
-  - tune: {targets: ["*"], iterations: 2, batch: 2}
+  - tune: {targets: ["*"], iterations: 2, batch: 2, codes: 0.4}
 """
 
 

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoglm_phone.backends.cuda_graphs import BUCKETS, DecodeRows, SegmentGraphs
-from autoglm_phone.backends.graph_backend import GraphBackend
 from autoglm_phone.backends.paged_decode import has_triton, paged_attention, reference_attention
 from autoglm_phone.bench.replay import CostExecutor, Layout, Replay, choose_hold
 from autoglm_phone.bench.replay_mix import DepthMix, read_mix
@@ -256,37 +255,19 @@ def answers(engine) -> dict[str, list[int]]:
     "device", ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not CUDA, reason="needs a GPU"))]
 )
 def test_the_engine_gives_the_same_tokens_through_static_buffers(family, device, tmp_path, monkeypatch, request):
-    """Exits, tokens that catch up and drafts of the real engine, its passes taken by GraphedDecoder.run_batch."""
+    """Exits, tokens that catch up and drafts of the real engine, its decode passes taken by GraphedDecoder."""
     from autoglm_phone.config import EngineConfig
     from autoglm_phone.engine.loop import load_engine
     from autoglm_phone.engine.planning import Planning
     from autoglm_phone.graph.plan import ExitPolicy, Plan
     from autoglm_phone.models.glm4v.reference import make_tiny_checkpoint
-    from autoglm_phone.runner import batch, load
-    from autoglm_phone.runner.graphed import GraphedDecoder, capture_graphs
+    from autoglm_phone.runner import load
+    from autoglm_phone.runner.graphed import GraphedDecoder
 
     if family == "native":
         folder = request.getfixturevalue("tiny_model")
     else:
         folder = make_tiny_checkpoint(tmp_path, seed=1)
-    batches: dict[int, tuple] = {}
-    segment_of = batch.Batch.segment
-
-    def segment(self, index):
-        meta = segment_of(self, index)
-        batches[id(meta)] = (self, meta)
-        return meta
-
-    class Hooked(GraphedDecoder):
-        def run_segment(self, index, hidden, meta):
-            known = batches.pop(id(meta), None)
-            if known is None or self._rows(index, known[0]) is None:
-                return super().run_segment(index, hidden, meta)
-            return self.run_batch(index, hidden, known[0])
-
-    class Eager(GraphedDecoder):
-        def run_batch(self, *_):
-            raise AssertionError
 
     class Plans:
         def plan(self, facts):
@@ -298,13 +279,10 @@ def test_the_engine_gives_the_same_tokens_through_static_buffers(family, device,
 
     config = EngineConfig(device=device, dtype="float32", kv_cache_memory=4 << 20, page_size=4)
     outputs = []
-    for decoder in (Eager, Hooked):
-        monkeypatch.setattr(load, "TorchBackend", GraphBackend)
-        monkeypatch.setattr(load, "Decoder", decoder)
-        if decoder is Hooked:
-            monkeypatch.setattr(batch.Batch, "segment", segment)
+    for graphs in (False, True):
+        monkeypatch.setattr(load, "graphs_fit", lambda *_, graphs=graphs, **__: graphs)
         engine = load_engine(folder, config)
-        capture_graphs(engine.runner.decoder)
+        assert isinstance(engine.runner.decoder, GraphedDecoder) is graphs
         facts_exits = engine.runner.layout.exits
         engine.planning = Planning(config, Plans(), lambda request: request)
         outputs.append(answers(engine))

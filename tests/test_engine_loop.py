@@ -169,3 +169,14 @@ def test_sampling_is_checked_on_the_callers_side(served):
 
     with pytest.raises(InvalidRequestError):
         asyncio.run(ask())
+
+
+async def test_an_idle_engine_gives_back_what_it_does_not_use(monkeypatch, served):
+    from autoglm_phone.engine import loop as loop_module
+
+    monkeypatch.setattr(loop_module, "REST_EVERY", 0.01)
+    rested = asyncio.Event()
+    here = asyncio.get_running_loop()
+    _, engine, _ = served
+    monkeypatch.setattr(engine, "rest", lambda: here.call_soon_threadsafe(rested.set))
+    await asyncio.wait_for(rested.wait(), 5)

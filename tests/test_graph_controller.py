@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 
 import pytest
@@ -20,9 +19,7 @@ from autoglm_phone.graph.controller import (
     Shares,
     exits_cost,
     exits_pay,
-    grouping_pays,
     measure_costs,
-    read_cost_table,
     seed,
     table_of,
 )
@@ -58,7 +55,8 @@ def test_measuring_takes_medians_and_warms_up():
     assert costs.segments[1] == pytest.approx((3, 10))
     assert costs.head == pytest.approx((2, 9))
     assert len(calls) == 4 * 2 * 4
-    assert read_cost_table(json.loads(json.dumps(costs.as_dict()))) == costs
+    short = measure_costs(lambda *_: now.__setitem__(0, now[0] + 1), 1, (1, 8), seconds=-1.0, clock=lambda: now[0])
+    assert short.buckets == (1,)
 
 
 def test_early_exits_pay_for_one_sequence_and_not_in_a_crowd():
@@ -105,13 +103,6 @@ def test_the_table_seeds_the_running_averages_and_comes_back():
     assert back is not None
     assert all(a == pytest.approx(b) for a, b in zip(back.segments, known.segments, strict=True))
     assert back.head == pytest.approx(known.head)
-
-
-def test_grouping_pays_where_fixed_costs_rule():
-    mix = {1: 0.5, 4: 0.5}
-    assert grouping_pays(table(fixed=2.0, row=0.001), 8, mix)
-    assert not grouping_pays(table(fixed=0.001, row=1.0), 8, mix)
-    assert not grouping_pays(table(), 8, {4: 1.0})
 
 
 def test_the_guard_rests_longer_each_time_and_returns():
@@ -191,7 +182,9 @@ def test_the_gate_closes_on_a_crowd_that_stays():
     gate = gate_of(table())
     assert run_gate(gate, 16, leaving=0.0, slower=1.2, steps=4000) < 0.05 * 4000
     assert run_gate(gate, CROWD - 1, leaving=0.0, slower=1.2, steps=100) == 100
-    assert run_gate(gate_of(table()), 16, leaving=1.0, slower=0.5, steps=400) == 400
+    opened = gate_of(table())  # a crowd has to show that its tokens leave
+    assert run_gate(opened, 16, leaving=1.0, slower=0.5, steps=400) > 300
+    assert run_gate(opened, 16, leaving=1.0, slower=0.5, steps=100) == 100
 
 
 def test_a_closed_gate_is_tried_again_and_opens_when_tokens_begin_to_leave():
@@ -216,5 +209,3 @@ def test_broken_tables_are_refused():
         CostTable((1, 2), ((1.0,),), (1.0, 1.0), (1.0, 1.0))
     with pytest.raises(ConfigError):
         CostTable((2, 1), ((1.0, 1.0),), (1.0, 1.0), (1.0, 1.0))
-    with pytest.raises(ConfigError):
-        read_cost_table({"buckets": [1]})

@@ -248,7 +248,12 @@ def test_files_that_do_not_fit_their_configuration(native: Path, tmp_path: Path)
         {"format": "marlin-24"},
         {"config_groups": {}},
         {"config_groups": {"g": {"weights": {"num_bits": 3, "symmetric": True, "strategy": "group"}}}},
-        {"config_groups": {"g": {"weights": {"num_bits": 4, "symmetric": False, "strategy": "group"}}}},
+        {"config_groups": {"g": {"weights": {"num_bits": 4, "symmetric": True, "strategy": "block"}}}},
+        {
+            "config_groups": {
+                "g": {"weights": {"num_bits": 4, "strategy": "group"}, "input_activations": {"num_bits": 8}}
+            }
+        },
     ],
 )
 def test_unread_variants_of_compressed_tensors(glm4v: Path, tmp_path: Path, change: dict[str, object]) -> None:

@@ -53,6 +53,8 @@ class FakeRunner:
     def prepare(self, sequence) -> None:
         self.prepared.add(sequence.request_id)
 
+    def rest(self) -> None: ...
+
     def report(self, stats) -> None: ...
 
     def release(self, request_id: str) -> None:

@@ -83,9 +83,19 @@ def serve(
     exit_risk: Annotated[
         float, typer.Option(help="Share of tokens that may differ from the whole decoder's; 0: none.")
     ] = 0.01,
-    tower_memory: Annotated[
-        int | None, typer.Option(help="Bytes of loaded vision and audio towers; default: all stay.")
+    exits: Annotated[
+        str | None,
+        typer.Option(help="File with exit heads, or 'none'; default: graph/exits.safetensors of the model, if there."),
     ] = None,
+    tower_memory: Annotated[
+        int | None,
+        typer.Option(
+            help="Bytes of loaded vision and audio towers; default: one at a time, all with --no-dynamic-graph."
+        ),
+    ] = None,
+    enforce_eager: Annotated[
+        bool, typer.Option("--enforce-eager", help="No CUDA graphs: launch each operation by itself.")
+    ] = False,
     offload_segments: Annotated[
         bool, typer.Option("--offload-segments", help="Keep decoder segments out of memory while they do not run.")
     ] = False,
@@ -126,7 +136,9 @@ def serve(
         dynamic_graph=dynamic_graph,
         exit_policy=exit_policy,
         exit_risk=exit_risk,
+        exits=exits,
         tower_memory=tower_memory,
+        enforce_eager=enforce_eager,
         offload_segments=offload_segments,
         kv_policy=kv_policy,
         response_cache_mb=response_cache_mb,

@@ -66,9 +66,11 @@ class EngineConfig:
     dynamic_graph: bool = field(default_factory=_dynamic_graph)  # False: every request runs the whole decoder
     exit_policy: ExitKind | Literal["auto"] = "auto"  # of requests that name none; auto: the planner chooses
     exit_risk: float = 0.01  # share of tokens that may differ from the whole decoder's where tokens leave early
+    exits: str | None = None  # file with exit heads; None: the one beside the weights, "none": the checkpoint's own
     pending_memory: int = 64 * MIB  # boundary states of tokens that left early: 65,536 of the mini model's; beyond it,
     # tokens run deeper than they need
     tower_memory: int | None = None  # bytes of loaded towers; None: all may stay
+    enforce_eager: bool = False  # True: no CUDA graphs, each operation launched by itself (vLLM's word)
     offload_segments: bool = False  # keep decoder segments out of memory while they are not run
     # Of requests that name none. auto lets the planner rewrite long answers, which costs quality: not by default.
     kv_policy: KVKind | Literal["auto"] = "full"

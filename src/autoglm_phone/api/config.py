@@ -16,6 +16,7 @@ NOT_BUILT = {
     "kv_cache_dtype": "quantized KV caches",
     "speculative_config": "speculative decoding",
     "enable_lora": "adapters",
+    "lora_modules": "serving adapters (`autoglm-phone train merge` writes them into the weights, which can be served)",
     "pipeline_parallel_size": "pipeline parallelism",
     "data_parallel_size": "data parallelism",
 }
@@ -49,7 +50,9 @@ class ServeConfig:
     dynamic_graph: bool | None = None  # None: what ENABLE_DYNAMIC_GRAPH says, else on
     exit_policy: str = "auto"  # of requests that name none
     exit_risk: float = 0.01  # what calibration certifies by default
+    exits: str | None = None  # exit heads beside the model, if it has such a file
     tower_memory: int | None = None  # bytes; None: towers stay once they were loaded
+    enforce_eager: bool = False  # to find out whether a CUDA graph is to blame
     offload_segments: bool = False  # slow: for machines that can't hold the whole decoder
     kv_policy: str = "full"  # of requests that name none; EngineConfig says why
 
@@ -113,7 +116,9 @@ class ServeConfig:
             seed=self.seed,
             exit_policy=self.exit_policy,  # type: ignore[arg-type]  # checked there
             exit_risk=self.exit_risk,
+            exits=self.exits,
             tower_memory=self.tower_memory,
+            enforce_eager=self.enforce_eager,
             offload_segments=self.offload_segments,
             kv_policy=self.kv_policy,  # type: ignore[arg-type]
             **({} if self.dynamic_graph is None else {"dynamic_graph": self.dynamic_graph}),

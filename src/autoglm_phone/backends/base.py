@@ -41,24 +41,43 @@ class AttentionShape:
 
 @dataclass(frozen=True)
 class ContextIdentity:
-    """sequences: (arrival number, epoch) of each row. lengths: keys of each row, the new token included."""
+    """sequences: (arrival number, epoch) of each row. lengths: keys of each row, the new tokens included. starts: keys
+    before the new tokens. cuts: (how often keys were taken back, keys that were right the last time) of each row.
+    """
 
     sequences: tuple[tuple[int, int], ...]
     lengths: tuple[int, ...]
+    starts: tuple[int, ...]
+    cuts: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Rows of a group whose sequences bring several tokens each.
+
+    most: Q, tokens of a sequence at most. take: long [B * Q], among the group's rows, padded; None: each brings Q, side
+    by side. back: long [rows], where each row's result is among B * Q; None with `take`.
+    """
+
+    most: int
+    take: Tensor | None
+    back: Tensor | None
 
 
 @dataclass(frozen=True)
 class DecodeGroup:
-    """Rows of one token each, of similar context length, that attend in one batched call.
+    """Sequences of similar context length, one or a few new tokens each, that attend in one batched call.
 
-    first, end: [first, end) among the step's rows. length: keys of the longest row. mask: additive
-    [B, 1, 1, length], or None if all keys count for all rows.
-    pages: P → long [B * P], the first P pages of each row, padded with any valid page; made only when asked for.
+    first, end: [first, end) among the step's rows. length: keys of the longest context. mask: additive
+    [B, 1, 1, length], or [B, 1, Q * groups, length] with `queries` (the query heads of a key head side by side); None:
+    all keys count for all rows.
+    pages: P → long [B * P], the first P pages of each sequence, padded with any valid page; made only when asked for.
     num_pages: pages that hold `length` keys.
     narrow: format of the pages (int8, fp8), which then are frames (backends.narrow); None: floats.
     masses: takes float32 [B, pages], the share of attention on each page, once a layer; None: nobody asks.
     identity: which sequences these are, and their lengths: lets a backend keep a dense copy of their contexts between
-    steps (same identity, every length one more: only one token is new). None where the rows do not read whole contexts.
+    steps, to which only the new tokens are added. None where the rows do not read whole contexts.
+    queries: None where every sequence brings one token (B rows).
     """
 
     first: int
@@ -70,6 +89,7 @@ class DecodeGroup:
     identity: ContextIdentity | None = None
     narrow: str | None = None
     masses: Callable[[Tensor], None] | None = None
+    queries: Queries | None = None
 
 
 @dataclass(frozen=True)
@@ -197,6 +217,10 @@ class Backend(ABC):
 
     @abstractmethod
     def pack_embedding(self, weight: Weight) -> Any: ...
+
+    def pack_tied_embedding(self, weight: Weight, head: Any) -> Any:
+        """An embedding whose weights the packed head has too: a backend may look up rows there."""
+        return self.pack_embedding(weight)
 
     @abstractmethod
     def new_pages(

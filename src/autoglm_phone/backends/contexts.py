@@ -1,8 +1,9 @@
-"""Dense copies of the contexts that decode right now, so that a step appends a token instead of gathering pages.
+"""Dense copies of the contexts that decode right now, so that a step appends tokens instead of gathering pages.
 
 Gathering reads and writes every running context once a layer and step; on a CPU that is as much memory traffic as the
 attention itself and the weights together. A copy stays valid while the same sequences decode side by side, which is
-most steps; when the group changes it is gathered anew. Pages stay the truth: copies are only read.
+most steps; drafts that were taken back are overwritten as they are in the pages. A row that went on elsewhere in the
+meantime is gathered anew, and all rows are when the group changes. Pages stay the truth: copies are only read.
 """
 
 from __future__ import annotations
@@ -18,11 +19,20 @@ ROUND = 32  # tokens by which a row's room grows, so that it is not gathered ane
 
 
 @dataclass
-class _Copy:
-    """What lies in one layer's arena: `room` tokens a row."""
+class _Turn:
+    """A pass through a segment: what its layers have to do. room: tokens a row; 0: the group does not fit.
+
+    number, follows: of this pass, and of the one whose copies it can go on from. stale: rows to gather; None: all.
+    at: long [new tokens], where these go. numbers: long [B * P], the pages of all rows, made when needed.
+    """
 
     identity: ContextIdentity
     room: int
+    number: int
+    follows: int
+    stale: list[int] | None
+    at: Tensor | None = None
+    numbers: Tensor | None = None
 
 
 class DenseContexts:
@@ -41,8 +51,9 @@ class DenseContexts:
         self.capacity = limit_bytes // (num_segments * num_layers * width * dtype.itemsize)  # tokens
         size = (num_segments, num_layers, self.capacity, width)
         self._arena = torch.empty(size, dtype=dtype)  # untouched memory costs nothing
-        self._copies: dict[tuple[int, int], _Copy] = {}
-        self._places: tuple[ContextIdentity, int, Tensor] | None = None
+        self._turns: dict[int, _Turn] = {}
+        self._stamps: dict[tuple[int, int], int] = {}  # of each layer: the pass that it holds
+        self._number = 0
         self.appends = 0
         self.gathers = 0
 
@@ -51,41 +62,64 @@ class DenseContexts:
 
         Args:
             flat: the layer's pages [pages, page_size * width], the new tokens already written.
-            fresh: the rows' new keys and values [B, width].
+            fresh: the rows' new keys and values [rows, width].
         """
-        identity = group.identity
-        if identity is None:
+        if group.identity is None:
             return None
-        batch = len(identity.lengths)
-        copy = self._copies.get((segment, layer))
-        if copy is not None and copy.room >= group.length and _follows(identity, copy.identity):
-            self.appends += 1
-            arena = self._arena[segment, layer, : batch * copy.room]
-            arena.index_copy_(0, self._append_at(identity, copy.room), fresh)
-        else:
-            step = max(ROUND, self.page_size)
-            room = -(-(group.length + step // 2) // step) * step
-            room = -(-room // self.page_size) * self.page_size
-            if batch * room > self.capacity:
-                return None
+        turn = self._turns.get(segment)
+        if turn is None or turn.identity is not group.identity:
+            turn = self._turns[segment] = self._plan(turn, group.identity, group.length)
+        if not turn.room:
+            return None
+        batch, room = len(turn.identity.lengths), turn.room
+        arena = self._arena[segment, layer, : batch * room]
+        follows = self._stamps.get((segment, layer)) == turn.follows
+        if turn.stale is None or not follows:
             self.gathers += 1
-            arena = self._arena[segment, layer, : batch * room]
-            pages = group.pages(room // self.page_size)
-            torch.index_select(flat, 0, pages, out=arena.view(pages.shape[0], flat.shape[1]))
-            copy = self._copies[segment, layer] = _Copy(identity, room)
-        copy.identity = identity
-        return arena.view(batch, copy.room, self.width)[:, : group.length]
+            torch.index_select(flat, 0, self._pages(turn, group), out=arena.view(-1, flat.shape[1]))
+        else:
+            self.appends += 1
+            if turn.stale:
+                numbers = self._pages(turn, group).view(batch, -1)[turn.stale]
+                some = flat.index_select(0, numbers.view(-1)).view(len(turn.stale), -1)
+                arena.view(batch, -1)[turn.stale] = some
+            if turn.at is None:
+                turn.at = _places(turn.identity, room)
+            arena.index_copy_(0, turn.at, fresh)
+        self._stamps[segment, layer] = turn.number
+        return arena.view(batch, room, self.width)[:, : group.length]
 
-    def _append_at(self, identity: ContextIdentity, room: int) -> Tensor:
-        """Where the new tokens go: long [B]; the same in all layers of a step."""
-        if self._places is None or self._places[0] is not identity or self._places[1] != room:
-            where = [row * room + length - 1 for row, length in enumerate(identity.lengths)]
-            self._places = (identity, room, torch.tensor(where))
-        return self._places[2]
+    def _pages(self, turn: _Turn, group: DecodeGroup) -> Tensor:
+        if turn.numbers is None:
+            turn.numbers = group.pages(turn.room // self.page_size)
+        return turn.numbers
+
+    def _plan(self, before: _Turn | None, now: ContextIdentity, length: int) -> _Turn:
+        """What this pass can keep of the copies that the one before left."""
+        self._number += 1
+        if before is not None and before.room >= length and now.sequences == before.identity.sequences:
+            stale = [row for row in range(len(now.lengths)) if not _follows(now, before.identity, row)]
+            kept = None if 2 * len(stale) > len(now.lengths) else stale
+            return _Turn(now, before.room, self._number, before.number, kept)
+        step = max(ROUND, self.page_size)
+        room = -(-(length + step // 2) // step) * step
+        room = -(-room // self.page_size) * self.page_size
+        if len(now.lengths) * room > self.capacity:
+            room = 0
+        return _Turn(now, room, self._number, -1, None)
 
 
-def _follows(now: ContextIdentity, before: ContextIdentity) -> bool:
-    """The same sequences, each one token longer."""
-    return now.sequences == before.sequences and all(
-        new == old + 1 for new, old in zip(now.lengths, before.lengths, strict=True)
-    )
+def _follows(now: ContextIdentity, before: ContextIdentity, row: int) -> bool:
+    """The copy of this row holds all keys before the new ones, and none of them was replaced since."""
+    (taken, right), (taken_before, _) = now.cuts[row], before.cuts[row]
+    held = before.lengths[row]
+    if taken != taken_before:
+        # Taken back twice means that the tokens in between went past the copy.
+        held = min(held, right) if taken == taken_before + 1 else 0
+    return now.starts[row] <= held
+
+
+def _places(identity: ContextIdentity, room: int) -> Tensor:
+    """Where the new tokens go: long [new tokens]; the same in all layers of a pass."""
+    bounds = zip(identity.starts, identity.lengths, strict=True)
+    return torch.tensor([row * room + at for row, (start, end) in enumerate(bounds) for at in range(start, end)])

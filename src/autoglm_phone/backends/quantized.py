@@ -28,6 +28,8 @@ class PackedWeight:
 
     codes: uint8 [rows, packed width], scales: float [rows, groups], zeros: uint8 [rows, packed width of groups] or None
     (symmetric), all as `packing` says. activation_bits: 8 where the inputs are to be rounded to int8, token by token.
+    order: long [columns], which input each stored column belongs to, where a file's groups are scattered over the
+    inputs (GPTQ's desc_act); None: as they lie.
     """
 
     bits: int
@@ -36,6 +38,7 @@ class PackedWeight:
     scales: Tensor
     zeros: Tensor | None = None
     activation_bits: int | None = None
+    order: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -69,7 +72,8 @@ class PackedWeight:
     def dequantize(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """The floats: for some rows, not for all."""
         codes, points = self.integers()
-        return packing.dequantize_codes(codes, self.scales, points).to(dtype)
+        made = packing.dequantize_codes(codes, self.scales, points).to(dtype)
+        return made if self.order is None else made[:, self.order.argsort()]
 
 
 Weight = Tensor | PackedWeight
@@ -122,6 +126,20 @@ class FloatHandle:
         return self.weight[:, ids].T.contiguous()
 
 
+@dataclass(frozen=True)
+class OrderedHandle:
+    """A linear whose stored columns lie in another order than its inputs. order: long [columns], on the device."""
+
+    inner: Handle
+    order: Tensor
+
+    def multiply(self, x: Tensor) -> Tensor:
+        return self.inner.multiply(x.index_select(-1, self.order))
+
+    def look_up(self, ids: Tensor) -> Tensor:
+        return self.inner.look_up(ids)[:, self.order.argsort()]
+
+
 def unpack(packed: Tensor, bits: int, columns: int) -> Tensor:
     """As packing.unpack_codes, several times quicker: 2, 4 and 8 bits never leave uint8."""
     if bits == 8:
@@ -146,6 +164,7 @@ def stack(parts: Sequence[Weight]) -> Weight | Stacked:
     alike = len(packed) == len(parts) and all(
         (p.bits, p.columns, p.groups, p.scales.dtype, p.zeros is None, p.activation_bits)
         == (first.bits, first.columns, first.groups, first.scales.dtype, first.zeros is None, first.activation_bits)
+        and _same_order(p.order, first.order)
         for p in packed
     )
     if not alike:
@@ -153,6 +172,17 @@ def stack(parts: Sequence[Weight]) -> Weight | Stacked:
     zeros = None if first.zeros is None else torch.cat([p.zeros for p in packed if p.zeros is not None])
     codes, scales = torch.cat([p.codes for p in packed]), torch.cat([p.scales for p in packed])
     return replace(first, codes=codes, scales=scales, zeros=zeros)
+
+
+def _same_order(one: Tensor | None, other: Tensor | None) -> bool:
+    return one is other or (one is not None and other is not None and torch.equal(one, other))
+
+
+def floats(weight: Weight | Stacked) -> Tensor:
+    """The whole weight in floats: for measuring and for merging, never for running."""
+    if isinstance(weight, Stacked):
+        return torch.cat([floats(part) for part in weight.parts])
+    return weight.dequantize() if isinstance(weight, PackedWeight) else weight
 
 
 def scaled(weight: Weight, factor: Tensor) -> Weight:
@@ -190,6 +220,9 @@ def pack(
     if found is not None and bias is None:
         return found
     handle: Handle
+    if weight.order is not None:
+        inner = pack(replace(weight, order=None), bias, device, dtype, table=table)
+        return OrderedHandle(inner, weight.order.to(device))
     if weight.activation_bits == 8 and device.type == "cpu":
         handle = Int8Handle.of(weight, bias, dtype)
     elif table and device.type == "cpu" and weight.activation_bits is None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -22,21 +22,22 @@ class QuantizedLinear(nn.Module):
         self.handle: Handle | None = None
 
     def settle(self, weight: PackedWeight, bias: Tensor | None, device: torch.device, dtype: torch.dtype) -> None:
-        handle = pack(weight, bias, device, dtype)
-        self.handle = handle
-        held: Any = handle
-        for field in fields(held):
-            value = getattr(held, field.name)
-            if isinstance(value, PackedWeight):
-                for part in ("codes", "scales", "zeros"):
-                    self.register_buffer("weight_" + part, getattr(value, part))
-            elif isinstance(value, Tensor):
-                self.register_buffer(field.name, value)
+        self.handle = pack(weight, bias, device, dtype)
+        for place, tensor in enumerate(_tensors(self.handle)):
+            self.register_buffer(f"held_{place}", tensor)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.handle is None:
             raise CheckpointError(f"{self.name} was used before its weights were loaded")
         return self.handle.multiply(x.flatten(0, -2)).unflatten(0, x.shape[:-1])
+
+
+def _tensors(tree: Any) -> Iterator[Tensor]:
+    if isinstance(tree, Tensor):
+        yield tree
+    elif is_dataclass(tree):
+        for field in fields(tree):
+            yield from _tensors(getattr(tree, field.name))
 
 
 def replace_linears(module: nn.Module, names: Iterable[str]) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -106,6 +107,10 @@ class TorchBackend(Backend):
             return pack(weight, None, self.device, self.dtype, table=False)
         return self._place(weight)
 
+    def pack_tied_embedding(self, weight: Weight, head: Any) -> Any:
+        """On a CPU the head itself: its columns are the rows."""
+        return head if self.folds and isinstance(head, Linear) else self.pack_embedding(weight)
+
     def new_pages(
         self, num_segments: int, num_layers: int, num_pages: int, page_size: int, shape: AttentionShape
     ) -> KVPages:
@@ -133,7 +138,9 @@ class TorchBackend(Backend):
 
     # Operations
 
-    def embed(self, table: Tensor | Handle, ids: Tensor) -> Tensor:
+    def embed(self, table: Tensor | Linear | Handle, ids: Tensor) -> Tensor:
+        if isinstance(table, Linear):
+            return table.weight.index_select(1, ids).t().contiguous()
         return F.embedding(ids, table) if isinstance(table, Tensor) else table.look_up(ids)
 
     def linear(self, x: Tensor, weight: Linear | Handle) -> Tensor:
@@ -189,9 +196,17 @@ class TorchBackend(Backend):
         flat = store.view(store.shape[0], -1)
         parts = []
         for group in plan.decodes:
-            batch = group.end - group.first
+            queries, rows = group.queries, group.end - group.first
             # A key head's queries form the "sequence": grouped-query attention without repeating keys.
-            q = qkv[group.first : group.end, : shape.q_width].unflatten(-1, (hk, hq // hk, d))
+            q = qkv[group.first : group.end, : shape.q_width]
+            if queries is None:
+                batch = rows
+                q = q.view(batch, hk, hq // hk, d)
+            else:
+                if queries.take is not None:
+                    q = q.index_select(0, queries.take)
+                batch = q.shape[0] // queries.most
+                q = q.view(batch, queries.most, hk, hq // hk, d).transpose(1, 2).reshape(batch, hk, -1, d)
             context = None
             if group.narrow is not None:
                 numbers = group.pages(group.num_pages)
@@ -201,8 +216,14 @@ class TorchBackend(Backend):
             if context is None:
                 numbers = group.pages(group.num_pages)
                 context = flat.index_select(0, numbers).view(batch, -1, width)[:, : group.length]
-            k, v = context.unflatten(-1, (2, hk, d)).permute(2, 0, 3, 1, 4)  # each [B, Hk, length, D]
-            parts.append(F.scaled_dot_product_attention(q, k, v, attn_mask=group.mask).reshape(batch, -1))
+            split = context.unflatten(-1, (2, hk, d)).transpose(1, 3)  # [B, Hk, 2, length, D]
+            k, v = split[:, :, 0], split[:, :, 1]
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=group.mask)
+            if queries is None:
+                parts.append(out.reshape(rows, -1))
+            else:
+                out = out.unflatten(2, (queries.most, -1)).transpose(1, 2).reshape(batch * queries.most, -1)
+                parts.append(out if queries.back is None else out.index_select(0, queries.back))
             if group.masses is not None:
                 allowed = None if group.mask is None else group.mask[:, 0, 0] == 0
                 group.masses(page_masses(q.flatten(1, 2), k.transpose(1, 2), allowed, store.shape[1]))

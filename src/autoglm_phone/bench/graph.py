@@ -44,9 +44,17 @@ class Worker:
         self.facts = self._read()
 
     def answer(self, where: Where, mode: Mode) -> dict[str, Any]:
+        """One request by itself."""
+        return self._ask({"sample": where, "mode": mode.as_dict()})
+
+    def answer_together(self, mix: Sequence[Where], concurrency: int, mode: Mode) -> dict[str, Any]:
+        """Many requests, so many at a time: what memory they took (bench.graph_memory)."""
+        return self._ask({"mix": mix, "concurrency": concurrency, "mode": mode.as_dict()})
+
+    def _ask(self, task: Mapping[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None  # internal: a pipe was asked for
         try:
-            self._process.stdin.write(json.dumps({"sample": where, "mode": mode.as_dict()}) + "\n")
+            self._process.stdin.write(json.dumps(task) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError as error:
             raise EngineError("an engine's process has ended; its messages say why") from error

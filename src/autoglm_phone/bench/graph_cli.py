@@ -21,8 +21,12 @@ def bench_graph(
     curve: Annotated[bool, typer.Option(help="also measure other risks and fixed depths")] = True,
     threads: Annotated[int, typer.Option(help="of each engine; they never compute at the same time")] = 1,
     tower_memory: Annotated[
-        int, typer.Option(help="MB of towers that the dynamic engine keeps; -1: all, 0: each is dropped after its use")
+        int,
+        typer.Option(help="MB of towers that the dynamic engine keeps; -1: those in use, 0: each is dropped after it"),
     ] = -1,
+    mix: Annotated[int, typer.Option(help="requests of the text-heavy load whose memory is measured; 0: none")] = 64,
+    concurrency: Annotated[int, typer.Option(help="of the text-heavy load")] = 16,
+    modes_only: Annotated[str, typer.Option("--modes", help="comma-separated; empty = all; static always runs")] = "",
     max_tokens: Annotated[int, typer.Option(help="tokens of an answer at most")] = 512,
     seed: Annotated[int, typer.Option(help="of the order of samples and of the intervals")] = 0,
     out: Annotated[Path, typer.Option(help="folder for measurements (kept between runs), summary and plots")] = Path(
@@ -30,8 +34,8 @@ def bench_graph(
     ),
 ) -> None:
     """Answer the same requests with the static engine, the dynamic one, and each of its mechanisms alone."""
-    from autoglm_phone.bench import graph, graph_plots, graph_table
-    from autoglm_phone.bench.graph_modes import make_modes
+    from autoglm_phone.bench import graph, graph_memory, graph_plots, graph_table
+    from autoglm_phone.bench.graph_modes import DYNAMIC, LOSSLESS, STATIC, choose_modes, make_modes
     from autoglm_phone.bench.graph_summary import summarize
     from autoglm_phone.bench.world import model_digest
     from autoglm_phone.errors import ConfigError
@@ -41,8 +45,8 @@ def bench_graph(
 
     if suite not in ("world", "world-100"):
         raise ConfigError(f"unknown suite {suite!r}; choose world or world-100", param="suite")
-    if min(count, threads, max_tokens, 1 if limit is None else limit) < 1:
-        raise ConfigError("--count, --limit, --threads and --max-tokens must be at least 1", param="count")
+    if min(count, threads, max_tokens, concurrency, 1 if limit is None else limit) < 1:
+        raise ConfigError("--count, --limit, --threads, --concurrency and --max-tokens are at least 1", param="count")
     if not 0 <= exit_risk < 1:
         raise ConfigError(f"--exit-risk {exit_risk} must lie in [0, 1)", param="exit-risk")
     chosen = categories.split(",") if categories else [c for table in KINDS.values() for c in table]
@@ -63,6 +67,7 @@ def bench_graph(
     with graph.Worker({**base, "arm": "dynamic"}) as dynamic, graph.Worker({**base, "arm": "static"}) as static:
         facts = dynamic.facts
         modes, remarks = make_modes(graph.read_facts(facts), exit_risk, curve=curve)
+        modes = choose_modes(modes, modes_only.split(",") if modes_only else ())
         machine = (
             f"{platform.machine()}, {os.cpu_count()} CPUs, torch {facts['torch']} on {facts['device']} in "
             f"{facts['dtype']}, {threads} thread(s), load average {os.getloadavg()[0]:.1f}"
@@ -71,7 +76,7 @@ def bench_graph(
         typer.echo(
             f"suite {suite}: {len(samples)} samples in {len(modes)} modes, greedy, at most {max_tokens} tokens; model "
             f"{folder.name} {model_digest(folder)}; risk {exit_risk:g}; seed {seed}; concurrency 1; no prompt or tower "
-            f"output is cached; towers kept: {'all' if tower_memory < 0 else f'{tower_memory} MB'}"
+            f"output is cached; towers kept: {'while in use' if tower_memory < 0 else f'{tower_memory} MB'}"
         )
         for remark in remarks:
             typer.echo(f"note: {remark}")
@@ -85,12 +90,23 @@ def bench_graph(
         store = graph.MeasurementStore(out / f"measured-{suite}.jsonl", setting)
         workers = {"static": static, "dynamic": dynamic}
         measured = graph.measure(workers, modes, samples, store, say=typer.echo)
+        load = graph_memory.text_heavy(samples, mix)
+        mixes = {
+            mode.name: workers[mode.arm].answer_together(load, concurrency, mode)
+            for mode in modes
+            if load and mode.name in (STATIC, DYNAMIC, LOSSLESS)
+        }
     summaries = summarize(measured, modes, seed)
     for line in graph_table.tables(summaries, f"energy a request: {facts['energy']}"):
         typer.echo(line)
+    for line in graph_memory.describe(mixes, concurrency) if DYNAMIC in mixes else ():
+        typer.echo(line)
+    memory = {"definition": graph_memory.DEFINITION, "concurrency": concurrency, "modes": mixes}
     whole = {"machine": machine, "facts": facts, **setting, "samples": len(samples), "notes": remarks}
     path = out / f"graph-{suite}.json"
-    path.write_text(json.dumps({**whole, "summaries": [s.as_dict() for s in summaries]}, indent=1) + "\n")
+    path.write_text(
+        json.dumps({**whole, "text_heavy": memory, "summaries": [s.as_dict() for s in summaries]}, indent=1) + "\n"
+    )
     title = f"{suite}, {len(samples)} requests, {folder.name}, risk {exit_risk:g}, {threads} thread(s), seed {seed}"
     for drawn in (path, *graph_plots.draw(summaries, measured, title, out / suite)):
         typer.echo(f"wrote {drawn}")

@@ -3,7 +3,7 @@ quality–cost curve. No tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -76,6 +76,19 @@ def make_modes(facts: Facts, risk: float, *, curve: bool = True) -> tuple[list[M
     if curve:
         modes += _curve(facts, risk)
     return modes, remarks
+
+
+def choose_modes(modes: Sequence[Mode], names: Sequence[str]) -> list[Mode]:
+    """The modes of these names, `static`, `dynamic` and `lossless` always among them; no names: all.
+
+    Raises:
+        ConfigError: there is none of a name.
+    """
+    unknown = sorted(set(names) - {mode.name for mode in modes})
+    if unknown:
+        known = ", ".join(mode.name for mode in modes)
+        raise ConfigError(f"no mode {', '.join(unknown)}; this model has {known}", param="modes")
+    return [mode for mode in modes if not names or mode.name in (*names, STATIC, DYNAMIC, LOSSLESS)]
 
 
 def _curve(facts: Facts, risk: float) -> Iterable[Mode]:

@@ -15,6 +15,7 @@ import resource
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -189,6 +190,56 @@ class GraphArm:
             "reasons": trace.get("reasons", []),
         }
 
+    def answer_together(self, samples: Sequence[Sample], concurrency: int, mode: dict[str, Any]) -> dict[str, Any]:
+        """Answer all of them, so many at a time, and look at memory at the fullest moment of every step."""
+        self.engine.planning = self.plannings[mode["planner"]]
+        store, runner, pool = self.runner.towers.store, self.engine.runner, self.engine.pool
+        live: list[tuple[int, int, int]] = []  # decoder, towers, pages
+
+        def execute(rows: Any, steering: Any) -> Any:
+            try:
+                return ModelRunner.execute(self.runner, rows, steering)
+            finally:  # pages are only added inside, and given back after it
+                used = pool.num_pages - pool.num_free
+                live.append((self.decoder_bytes(), store.peak_bytes, used * runner.page_bytes))
+                store.peak_bytes = store.loaded_bytes
+
+        store.peak_bytes = store.loaded_bytes
+        self.runner.execute = execute  # type: ignore[method-assign]
+        waiting = list(reversed(samples))
+        running, tokens, text = 0, 0, 0
+        start = time.perf_counter()
+        try:
+            while waiting or self.engine.has_work():
+                while waiting and running < concurrency:
+                    prompt = self.service.prompts.chat(messages(waiting.pop()), tools=(), enable_thinking=True)
+                    left = self.service.info.max_model_len - len(prompt.ids)
+                    sampling = SamplingParams(temperature=0.0, max_tokens=min(self.max_tokens, left))
+                    name, self._next = f"b{self._next}", self._next + 1
+                    graph = GraphRequest(**mode["graph"])
+                    self.engine.add_request(EngineRequest(name, prompt.ids, sampling, prompt.media, graph=graph))
+                    running, text = running + 1, text + (not prompt.media)
+                for step in self.engine.step():
+                    if step.finish_reason == "error":
+                        raise EngineError(step.error or "the engine failed on a request")
+                    tokens += len(step.token_ids)
+                    running -= step.finish_reason is not None
+        finally:
+            del self.runner.execute
+        peak = max(live, key=sum)
+        return {
+            "requests": len(samples),
+            "text": text,
+            "tokens": tokens,
+            "seconds": time.perf_counter() - start,
+            "steps": len(live),
+            "peak": sum(peak),
+            "decoder_bytes": peak[0],
+            "tower_bytes": peak[1],
+            "kv_bytes": peak[2],
+            "mean": sum(map(sum, live)) / len(live),
+        }
+
 
 class _Held:
     """Stands where a server has its client, and keeps the engine for us to step."""
@@ -238,8 +289,13 @@ def serve(settings: dict[str, Any], requests: IO[str], replies: IO[str]) -> None
     for line in requests:
         task = json.loads(line)
         try:
-            if task["sample"][0] == "world-100" and not known:
+            wanted = task["mix"] if "mix" in task else [task["sample"]]
+            if not known and any(where[0] == "world-100" for where in wanted):
                 known = {(s.category, s.index): s for s in fixed.load(fixed.FOLDER)}
+            if "mix" in task:
+                samples = [_sample(where, known) for where in wanted]
+                reply(arm.answer_together(samples, task["concurrency"], task["mode"]))
+                continue
             if last is None or last[0] != task["sample"]:
                 last = task["sample"], _sample(task["sample"], known)
             reply(arm.answer(last[1], task["mode"]))

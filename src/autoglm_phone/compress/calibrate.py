@@ -2,7 +2,8 @@
 
 From our world, or from a JSONL file of OpenAI-style conversations ({"messages": [...]}, ending with the assistant's
 reply). Every position knows its kind, because what a picture or a voice conditions is rarer and more fragile than plain
-text; `weights` gives each kind its share, as MBQ (Li et al. 2024) does for vision and language tokens.
+text; `weights` gives each kind its share, and `gradients` has `media_weights` measure how much each should count, as
+MBQ (Li et al. 2024) does for vision and language tokens.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import json
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ from autoglm_phone.errors import AutoGLMError, ConfigError
 from autoglm_phone.models import registry as models
 
 KINDS = ("text", "picture", "speech", "media")  # media: the tokens that stand for a picture or clip
+GRADIENTS = ("kinds", "squares", "positions")  # rules of `media_weights`
 _CALL = re.compile(r"<tool_call>([^\n<]*)\n(.*?)</tool_call>", re.DOTALL)
 # Categories drawn in turn, by what their samples hold.
 _WORLD = {
@@ -36,6 +41,7 @@ class Calibration:
 
     samples: how many. max_tokens: longer conversations lose their middle, never their answer.
     mix: share of each modality among the world's samples. weights: of each kind's positions in the statistics.
+    gradients: how gradients change these weights, one of GRADIENTS; "": not at all.
     path: a JSONL file instead of the world.
     """
 
@@ -46,6 +52,7 @@ class Calibration:
         default_factory=lambda: {"text": 1.0, "picture": 1.0, "speech": 1.0, "media": 0.5}
     )
     answer_weight: float = 1.0
+    gradients: str = ""
     seed: int = 0
     path: Path | None = None
 
@@ -74,11 +81,11 @@ class Sample:
         return KINDS[self.kinds[-1]]
 
 
-def load(folder: Path, calibration: Calibration, split: str = "train") -> list[Sample]:
+def load(folder: Path, calibration: Calibration, split: str = "train", workers: int = 1) -> list[Sample]:
     """The calibration samples of a model folder.
 
     Args:
-        split: of the world; the report measures on "val".
+        split: of the world; the report measures on "val". workers: processes that draw it; 1 draws here.
 
     Raises:
         ConfigError: the file holds no usable conversation, or the world's drawing packages are missing.
@@ -87,7 +94,7 @@ def load(folder: Path, calibration: Calibration, split: str = "train") -> list[S
     if calibration.path is not None:
         return [encode(messages) for messages in _read_jsonl(calibration.path, calibration.samples)]
     kinds = set(encode.kinds)
-    return [encode(messages) for messages in _draw_world(calibration, kinds, split)]
+    return [encode(messages) for messages in _draw_world(calibration, kinds, split, workers)]
 
 
 class _Encoder:
@@ -152,8 +159,7 @@ def _window(length: int, start: int, media: Sequence[MediaItem], limit: int) -> 
     return sorted(needed | set(tail))
 
 
-def _draw_world(calibration: Calibration, kinds: set[str], split: str) -> Iterator[list[dict[str, Any]]]:
-    from autoglm_phone.bench.world import messages
+def _draw_world(calibration: Calibration, kinds: set[str], split: str, workers: int) -> Iterator[list[dict[str, Any]]]:
     from autoglm_phone.train.world import registry
 
     usable = {kind: [c for c in _WORLD[kind] if registry.is_available(c)] for kind in calibration.mix if kind in kinds}
@@ -171,9 +177,21 @@ def _draw_world(calibration: Calibration, kinds: set[str], split: str) -> Iterat
     rng.shuffle(plan)
     if "speech" not in kinds:
         plan = [(name, index) for name, index in plan if not name.startswith("speech_")]
-    for name, index in plan:
-        sample = registry.generate(name, split, index)  # type: ignore[arg-type]
-        yield [*messages(sample), _reply(sample.answer.text, sample.answer.reasoning)]
+    draw = partial(_conversation, split=split)
+    if workers > 1:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            yield from pool.map(draw, *zip(*plan, strict=True), chunksize=2)
+    else:
+        yield from (draw(name, index) for name, index in plan)
+
+
+def _conversation(name: str, index: int, split: Any) -> list[dict[str, Any]]:
+    """A sample of the world as messages that end with the right reply."""
+    from autoglm_phone.bench.world import messages
+    from autoglm_phone.train.world import registry
+
+    sample = registry.generate(name, split, index)
+    return [*messages(sample), _reply(sample.answer.text, sample.answer.reasoning)]
 
 
 def _reply(text: str, reasoning: str) -> dict[str, Any]:

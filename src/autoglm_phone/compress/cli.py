@@ -58,7 +58,7 @@ def compress(
         return
     if out is None:
         raise ConfigError("give a folder for the result: --out", param="out")
-    _check_device(device)
+    check_device(device)
     pipeline.compress(model, parsed, out, device=device, max_shard_bytes=shard_bytes, say=typer.echo)
     typer.echo(f"wrote {out}; `autoglm-phone compress report --model {out}` says what it cost")
 
@@ -67,19 +67,36 @@ def compress(
 def report(
     model: Annotated[Path, typer.Option(help="folder of the compressed model")],
     base: Annotated[str, typer.Option(help="the float model it was made from")] = "mini",
-    out: Annotated[Path, typer.Option(help="folder for report.md and its plots")] = Path("runs/compression"),
-    samples: Annotated[int, typer.Option(help="held-out conversations to compare on")] = 240,
+    out: Annotated[Path, typer.Option(help="folder for report.md, report.json and plots")] = Path("runs/compression"),
+    samples: Annotated[int, typer.Option(help="held-out conversations whose predictions are compared")] = 60,
+    count: Annotated[int, typer.Option(help="answers a category of the world, by both models; 0: none")] = 8,
+    rounds: Annotated[int, typer.Option(help="rounds in which both models are timed")] = 5,
+    sensitive: Annotated[int, typer.Option(help="conversations for the sensitivity of each layer")] = 24,
     calibration: Annotated[Path | None, typer.Option(help="JSONL of conversations instead of the world's")] = None,
-    quality: Annotated[int, typer.Option(help="answers a category to score through the engine; 0: none")] = 0,
+    only: Annotated[
+        str, typer.Option(help="comma-separated parts: size, predictions, sensitivity, latency, quality")
+    ] = "",
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    workers: Annotated[int, typer.Option(help="processes that draw samples")] = 1,
 ) -> None:
-    """What compression cost: sizes, divergence by modality, error by layer, and quality by category if asked."""
-    from autoglm_phone.compress.report import write
+    """What compression cost: sizes, predictions, exits, sensitivity, latency and quality by category, with plots.
 
-    _check_device(device)
-    path = write(
-        base, model, out, samples=samples, calibration=calibration, quality=quality, device=device, say=typer.echo
+    A report that was stopped goes on where it was when it is asked for again.
+    """
+    from autoglm_phone.compress import report as reports
+
+    check_device(device)
+    settings = reports.Settings(
+        samples=samples,
+        count=count,
+        rounds=rounds,
+        sensitive=sensitive,
+        calibration=calibration,
+        device=device,
+        workers=workers,
+        parts=tuple(only.split(",")) if only else reports.PARTS,
     )
+    path = reports.write(base, model, out, settings, say=typer.echo)
     typer.echo(f"wrote {path}")
 
 
@@ -106,7 +123,8 @@ def _print_sizes(rows: list[tuple[str, str, int, int, int]]) -> None:
     typer.echo(f"{after / before:.1%} of the bytes")
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Raises ConfigError where the device is not there."""
     import torch
 
     from autoglm_phone.errors import ConfigError

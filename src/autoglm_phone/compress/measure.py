@@ -8,8 +8,8 @@ compression itself, so it needs no more memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -18,52 +18,87 @@ from torch import Tensor
 from autoglm_phone.compress.calibrate import Sample
 from autoglm_phone.compress.opening import Opened
 from autoglm_phone.compress.plan import HEAD
+from autoglm_phone.compress.progress import Pace, Say, silent
 from autoglm_phone.compress.units import State, Unit, forward, move
+from autoglm_phone.errors import CheckpointError
+
+EXIT = "model.exits."
 
 
 @dataclass(frozen=True)
 class Divergence:
     """Over `tokens` predicted tokens. kl: mean, median and 99.9 % quantile, nats; top1: share of equal first choices.
 
-    perplexity: compressed over float (1.0: no loss).
+    perplexity: compressed over float (1.0: no loss). Intervals are 95 %, over conversations.
     """
 
     tokens: int
     kl_mean: float
     kl_median: float
     kl_999: float
-    kl_low: float  # 95 % interval of the mean, over conversations
+    kl_low: float
     kl_high: float
     top1: float
+    top1_low: float
+    top1_high: float
     perplexity: float
+    perplexity_low: float
+    perplexity_high: float
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Final states of each sample at the positions that predict, and what reads them."""
+    """Final states of each sample at the positions that predict, and what reads them.
+
+    exits: depth → what the output head reads there, [positions, H] of each sample; empty for a model without exits.
+    """
 
     states: list[State]
     head: torch.nn.Module
     unit: Unit
+    exits: Mapping[int, Sequence[Tensor]] = field(default_factory=dict)
 
 
 def predictions(
-    opened: Opened, samples: Sequence[Sample], device: torch.device, exits: Callable[[Unit], bool] | None = None
+    opened: Opened,
+    samples: Sequence[Sample],
+    device: torch.device,
+    *,
+    exits: bool = False,
+    say: Say = silent,
 ) -> Predictions:
-    """Run the model on the samples up to its output head."""
+    """Run the model on the samples up to its output head.
+
+    Args:
+        exits: keep what the exit heads make of the states, too.
+        say: gets a line now and then, with the time that is left.
+    """
     done: dict[str, list[State]] = {}
-    for stage in opened.architecture.stages():
+    seen: dict[int, list[Tensor]] = {}
+    stages = opened.architecture.stages()
+    pace = Pace(sum(len(stage.units) for stage in stages), say)
+    for stage in stages:
         states = stage.begin(samples, done)
         for unit in stage.units:
-            if exits is None and unit.name.startswith("model.exits."):
+            pace.step(unit.name)
+            is_exit = unit.name.startswith(EXIT)
+            if is_exit and not exits:
                 continue
             module = opened.source.load(unit, device, torch.float32)
             if unit.name == HEAD:
                 slim = [{"hidden": s["hidden"], "predict": s["predict"], "weight": s["weight"]} for s in states]
-                return Predictions(slim, module, unit)
-            states = forward(unit, module, states, device)
+                return Predictions(slim, module, unit, seen)
+            if is_exit:
+                seen[int(unit.name.removeprefix(EXIT))] = _exit_states(module, states, device)
+            else:
+                states = forward(unit, module, states, device)
         done[stage.name] = states
-    raise ValueError("a model without an output head")
+    raise CheckpointError(f"{opened.folder} has no output head")
+
+
+@torch.no_grad()
+def _exit_states(module: torch.nn.Module, states: Sequence[State], device: torch.device) -> list[Tensor]:
+    return [module(s["hidden"][0, s["predict"]].to(device)).cpu() for s in states]
 
 
 @torch.no_grad()
@@ -84,22 +119,95 @@ def compare(base: Predictions, other: Predictions, samples: Sequence[Sample]) ->
     return {kind: _summary(entries) for kind, entries in sorted(by_kind.items())}
 
 
+def least_depths(made: Predictions) -> list[Tensor]:
+    """For each sample, long [positions]: the place among the exits (shallowest first) of the first one that prefers the
+    token that full depth prefers; the number of exits where none does."""
+    device = next(made.head.parameters()).device
+    depths = sorted(made.exits)
+    found = []
+    with torch.no_grad():
+        for index, state in enumerate(made.states):
+            wanted = made.unit.run(made.head, move(state, device))["logits"][0].argmax(-1)
+            least = torch.full_like(wanted, len(depths))
+            for place in reversed(range(len(depths))):
+                states = made.exits[depths[place]][index].to(device)
+                chosen = made.head.get_submodule("lm_head")(states).argmax(-1)
+                least[chosen == wanted] = place
+            found.append(least.cpu())
+    return found
+
+
+@dataclass(frozen=True)
+class ExitMix:
+    """Which depths would have sufficed: shares of the exits (shallowest first) and of full depth, in both models.
+
+    shift: half the sum of the shares' changes (total variation), with its 95 % interval over conversations; the
+    interval of a distance has a floor above 0. agree: share of tokens whose least depth is the same in both.
+    """
+
+    depths: tuple[str, ...]
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    shift: float
+    shift_low: float
+    shift_high: float
+    agree: float
+
+
+def exit_mixes(base: Predictions, other: Predictions, samples: Sequence[Sample]) -> dict[str, ExitMix]:
+    """The mix of least sufficient depths in both models, by modality and over "all"."""
+    names = (*(str(depth) for depth in sorted(base.exits)), "full")
+    by_kind: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    for sample, pair in zip(samples, zip(least_depths(base), least_depths(other), strict=True), strict=True):
+        for kind in (sample.modality, "all"):
+            by_kind.setdefault(kind, []).append(pair)
+    return {kind: _mix(pairs, names) for kind, pairs in sorted(by_kind.items())}
+
+
+def _mix(pairs: Sequence[tuple[Tensor, Tensor]], names: tuple[str, ...], draws: int = 1000) -> ExitMix:
+    # [conversations, 2 models, depths]
+    counts = torch.stack([torch.stack([side.bincount(minlength=len(names)) for side in pair]) for pair in pairs])
+    generator = torch.Generator().manual_seed(0)
+    picks = torch.randint(len(pairs), (draws, len(pairs)), generator=generator)
+    shares = _shares(counts.double().sum(0))
+    drawn = _shares(counts.double()[picks].sum(1))
+    shift, shifts = ((s[..., 0, :] - s[..., 1, :]).abs().sum(-1) / 2 for s in (shares, drawn))
+    same = sum(int((a == b).sum()) for a, b in pairs) / int(counts[:, 0].sum())
+    return ExitMix(
+        names,
+        tuple(shares[0].tolist()),
+        tuple(shares[1].tolist()),
+        float(shift),
+        float(shifts.quantile(0.025)),
+        float(shifts.quantile(0.975)),
+        same,
+    )
+
+
+def _shares(counts: Tensor) -> Tensor:
+    return counts / counts.sum(-1, keepdim=True).clamp_min(1)
+
+
 def _summary(entries: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Divergence:
     kl, same, gap = (torch.cat([entry[i] for entry in entries]) for i in range(3))
-    low, high = _interval([(float(e[0].sum()), len(e[0])) for e in entries])
+    bounds = [interval([(float(entry[i].sum()), len(entry[0])) for entry in entries]) for i in range(3)]
     return Divergence(
         tokens=len(kl),
         kl_mean=float(kl.mean()),
         kl_median=float(kl.median()),
         kl_999=float(kl.quantile(0.999)) if len(kl) < 1 << 24 else float(kl.max()),
-        kl_low=low,
-        kl_high=high,
+        kl_low=bounds[0][0],
+        kl_high=bounds[0][1],
         top1=float(same.mean()),
+        top1_low=bounds[1][0],
+        top1_high=bounds[1][1],
         perplexity=math.exp(float(gap.mean())),
+        perplexity_low=math.exp(bounds[2][0]),
+        perplexity_high=math.exp(bounds[2][1]),
     )
 
 
-def _interval(parts: Sequence[tuple[float, int]], draws: int = 1000) -> tuple[float, float]:
+def interval(parts: Sequence[tuple[float, int]], draws: int = 1000) -> tuple[float, float]:
     """95 % bootstrap interval of a ratio of sums; conversations are drawn, because their tokens hang together."""
     sums = torch.tensor(parts, dtype=torch.float64)
     generator = torch.Generator().manual_seed(0)

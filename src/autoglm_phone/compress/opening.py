@@ -12,12 +12,15 @@ from typing import Any
 
 from torch import Tensor
 
+from autoglm_phone.backends.quantized import PackedWeight, floats, stack
 from autoglm_phone.compress.formats import master
 from autoglm_phone.compress.units import Architecture, MasterSource, Source
 from autoglm_phone.errors import CheckpointError
 from autoglm_phone.models import registry
 from autoglm_phone.models.glm4v.configuration import read_json
 from autoglm_phone.models.shared import FIELD
+from autoglm_phone.runner.public_formats import declared
+from autoglm_phone.runner.quantized import open_weights, read_quantization
 
 COPIED = ("*.json", "*.jinja", "*.txt", "*.model")
 
@@ -44,27 +47,63 @@ class ShapeSource(Source):
         raise CheckpointError(f"{self.folder} has no weights here, only shapes; this needs the whole checkpoint")
 
 
+class PublicSource(MasterSource):
+    """A checkpoint in another program's quantized format as float tensors, by engine names; gate and up are joined."""
+
+    def __init__(self, folder: Path, rename: Callable[[str], str] = str):
+        self.folder, self.shared = folder, {}
+        self._packed = open_weights(folder, read_quantization(folder), rename)
+        names = set(self._packed.names())
+        self._split = {n.replace("gate_proj", "gate_up_proj") for n in names if n.endswith(".mlp.gate_proj.weight")}
+        self._split -= names
+        halves = {n.replace("gate_up_proj", half) for n in self._split for half in ("gate_proj", "up_proj")}
+        self.disk = {name: name for name in names - halves | self._split}
+
+    def weight(self, name: str) -> Any:
+        """The tensor, or the packed weight (`PackedWeight`, or `Stacked` ones)."""
+        if name not in self.disk:
+            raise CheckpointError(f"{self.folder} has no tensor {name}: it is incomplete or of another kind")
+        if name in self._split:
+            return stack([self._packed.get(name.replace("gate_up_proj", half)) for half in ("gate_proj", "up_proj")])
+        return self._packed.get(name)
+
+    def get(self, name: str) -> Tensor:
+        return floats(self.weight(name))
+
+    def modules(self) -> dict[str, master.ModuleSpec]:
+        """What the quantized modules would be called in a master. Reads all of them."""
+        found = {}
+        for name in self.disk:
+            weight = self.weight(name)
+            if isinstance(weight, PackedWeight):
+                spec = (weight.bits, weight.group_size, weight.zeros is None, weight.shape)
+                kind: master.Kind = "embedding" if "embed_tokens" in name else "linear"
+                module = name.removesuffix(".weight")
+                found[module] = master.ModuleSpec(kind, *spec, activation_bits=weight.activation_bits)
+        return found
+
+
 def open_model(model: str | Path) -> Opened:
-    """A plain checkpoint, or a master, whose weights then come as floats.
+    """A plain checkpoint, or a quantized one (a master, or any format that the engine reads), whose weights then come
+    as floats.
 
     Raises:
-        CheckpointError: there is no such model, or it is quantized in another format.
+        CheckpointError: there is no such model, or it is quantized in a format that nothing here reads.
     """
     folder = registry.locate(model)
     raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config = master.read_config(folder)
-    if config is None and (raw.get("quantization_config") or {}).get("quant_method"):
-        raise CheckpointError(
-            f"{folder} is quantized in a format that is not the master; open the original", param="model"
-        )
-    make = Source if config is None else MasterSource
+    make: Callable[..., Source] = Source if config is None else MasterSource
+    if config is None and declared(folder) is not None:
+        make = PublicSource
     if raw.get("model_type") == "glm4v":
         from autoglm_phone.models.glm4v.weights import engine_name
 
         source = make(folder, engine_name)
     else:
         source = make(folder, str)
-    return Opened(folder, source, _architecture(folder, source, raw), source.sizes() if config is None else {})
+    plain = not isinstance(source, MasterSource)
+    return Opened(folder, source, _architecture(folder, source, raw), source.sizes() if plain else {})
 
 
 def open_shape(folder: Path, raw: Mapping[str, Any] | None = None) -> Opened:

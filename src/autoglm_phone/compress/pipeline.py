@@ -22,7 +22,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from autoglm_phone.compress import calibrate, sensitivity, transform
+from autoglm_phone.compress import calibrate, media_weights, sensitivity, transform
 from autoglm_phone.compress.embedding import quantize_embedding
 from autoglm_phone.compress.files import note_of, readable, write_tensors, write_text
 from autoglm_phone.compress.formats import master
@@ -76,6 +76,9 @@ def compress(
         samples = calibrate.load(opened.folder, recipe.calibration)
         tokens = sum(len(s.ids) for s in samples)
         say(f"{len(samples)} calibration samples, {tokens} tokens, {time.monotonic() - began:.0f} s")
+        if recipe.calibration.gradients:
+            rule = recipe.calibration.gradients
+            samples = media_weights.weigh(opened, samples, rule, torch.device(device), seed=recipe.seed, say=say)
     if plan.transforms:
         base = opened
         opened = transform.run(opened, recipe, work, samples, torch.device(device), say)
@@ -289,7 +292,7 @@ class _Run:
         return tune(
             self.stages, modules, weights, stored, self.samples, targets, self.device,
             iterations=options["iterations"], rate=options["rate"], batch=max(1, options["batch"]), seed=self.seed,
-            tied=self.plan.tied, say=self.say,
+            tied=self.plan.tied, codes=options["codes"], say=self.say,
         )  # fmt: skip
 
     def _counts(self, vocabulary: int) -> tuple[Tensor, Tensor]:

@@ -70,11 +70,11 @@ def quantize_unit(
     for names in [*seen.together, *unseen]:
         fresh = seen
         reached = seen.moments[names[0]].total > 0.0
-        if reached and names != seen.together[0]:
-            fresh = observe(unit, module, states, names, device)
         need = max(float((plans[name].gptq or {}).get("compensate", 0.0)) for name in names)
         if need and reached and float_module is not None and float_states is not None:
             fresh = observe(unit, module, states, names, device, float_module=float_module, float_states=float_states)
+        elif reached and names != seen.together[0]:
+            fresh = observe(unit, module, states, names, device)
         for name in names:
             moments = fresh.moments[name]
             weight = matrices(module)[name].weight

@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from autoglm_phone.compress.calibrate import KINDS, Calibration
+from autoglm_phone.compress.calibrate import GRADIENTS, KINDS, Calibration
 from autoglm_phone.compress.formats.packing import BITS
 from autoglm_phone.errors import ConfigError
 
@@ -80,7 +80,7 @@ STEPS: dict[str, dict[str, Any]] = {
         "compensate": 0.0,
     },
     "round": {"targets": None, "skip": (), "iterations": 200, "rate": 0.005, "batch": 8},
-    "tune": {"targets": None, "skip": (), "iterations": 100, "rate": 0.0005, "batch": 8},
+    "tune": {"targets": None, "skip": (), "iterations": 100, "rate": 0.0005, "batch": 8, "codes": 0.0},
 }
 
 
@@ -369,7 +369,7 @@ class _Reader:
     def calibration(self, node: Any) -> Calibration:
         if node is None:
             return Calibration()
-        names = ("samples", "max_tokens", "mix", "weights", "answer_weight", "seed", "path")
+        names = ("samples", "max_tokens", "mix", "weights", "answer_weight", "gradients", "seed", "path")
         entries = self.mapping(node, "calibration", names)
         made: dict[str, Any] = {name: self.plain(entry) for name, entry in entries.items()}
         for name, kinds in (("mix", KINDS[:3]), ("weights", KINDS)):
@@ -381,6 +381,8 @@ class _Reader:
         for name in ("samples", "max_tokens"):
             if name in made and (not isinstance(made[name], int) or made[name] < 1):
                 raise self.error(entries[name], f"{name} must be a whole number above 0")
+        if made.get("gradients", "") not in ("", *GRADIENTS):
+            raise self.error(entries["gradients"], f"gradients must be one of {', '.join(GRADIENTS)}")
         if "path" in made:
             made["path"] = Path(made["path"])
         return Calibration(**made)

@@ -1,232 +1,272 @@
-"""`compress report`: what compression cost, as Markdown with plots. All figures come from running both models here."""
+"""`compress report`: what compression cost, as Markdown with plots. All figures come from running both models here.
+
+Each part's result is kept in `parts/` of the report's folder, under a key of both models and its settings: a report
+that was stopped goes on, and one that is asked for again only does what changed.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from autoglm_phone.compress import calibrate, measure
+from autoglm_phone.bench.world import model_digest
+from autoglm_phone.compress import calibrate, measure, sensitivity, sizes
+from autoglm_phone.compress.files import write_text
 from autoglm_phone.compress.formats import master
-from autoglm_phone.compress.opening import Opened, open_model
-from autoglm_phone.compress.plan import modules_of, part_of
-from autoglm_phone.errors import CheckpointError
+from autoglm_phone.compress.opening import Opened, PublicSource, open_model
+from autoglm_phone.compress.plan import HEAD, CompressionPlan, ModulePlan, modules_of
+from autoglm_phone.compress.progress import Say, silent
+from autoglm_phone.errors import CheckpointError, ConfigError
 from autoglm_phone.models.registry import locate
 
-_KINDS = {"all": "all", "text": "text", "picture": "picture-conditioned", "speech": "speech-conditioned"}
+PARTS = ("size", "predictions", "sensitivity", "latency", "quality")
+_WIDTHS = (2, 3, 4, 8)  # that the sensitivity plot compares
 
 
 @dataclass(frozen=True)
-class Size:
-    """A part of the model. bytes of the float model's tensors and of the compressed model's."""
+class Settings:
+    """samples: held-out conversations for predictions. count: answers a category; 0 leaves quality out.
+    rounds: of the latencies. sensitive: conversations for the sensitivities. calibration: JSONL instead of the world.
+    workers: processes that draw samples. parts: which of PARTS to make."""
 
-    part: str
-    how: str
-    before: int
-    after: int
+    samples: int = 60
+    count: int = 8
+    rounds: int = 5
+    sensitive: int = 24
+    calibration: Path | None = None
+    device: str = "cpu"
+    workers: int = 1
+    parts: tuple[str, ...] = field(default=PARTS)
+
+    def __post_init__(self) -> None:
+        unknown = [part for part in self.parts if part not in PARTS]
+        if unknown or not self.parts:
+            raise ConfigError(f"--only knows {', '.join(PARTS)}; not {', '.join(unknown)!r}", param="only")
+        for name in ("samples", "rounds", "sensitive", "workers"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"--{name} must be at least 1", param=name)
 
 
-def write(
-    base: str,
-    model: Path,
-    out: Path,
-    *,
-    samples: int = 240,
-    calibration: Path | None = None,
-    quality: int = 0,
-    device: str = "cpu",
-    say: Callable[[str], None] = lambda line: None,
-) -> Path:
-    """Measure a master against its float model and write report.md, report.json and plots.
+def write(base: str, model: Path, out: Path, settings: Settings = Settings(), *, say: Say = silent) -> Path:
+    """Measure a compressed model (in any format that the engine reads) against its float model.
 
-    Args:
-        samples: held-out conversations, a third of each modality.
-        quality: answers a category to score through the engine with both models; 0 leaves that part out.
+    Writes report.md, report.json and plots into `out`.
 
     Returns:
         the path of report.md.
 
     Raises:
-        CheckpointError: `model` is no master, or the two are different models.
+        CheckpointError: `model` is not compressed, or the two are different models. ConfigError: senseless settings.
     """
-    first, second = open_model(base), open_model(locate(model))
-    config = master.read_config(second.folder)
-    if config is None:
-        raise CheckpointError(f"{model} is no compressed model of ours; give the folder that compress wrote")
-    master.verify(second.folder, config)
-    sizes = size_table(first, second, config)
-    drawn = calibrate.load(
-        first.folder,
-        calibrate.Calibration(samples=samples, mix={"text": 1, "picture": 1, "speech": 1}, path=calibration),
-        split="val",
-    )
-    say(f"{len(drawn)} held-out conversations")
-    where = torch.device(device)
-    table = measure.compare(measure.predictions(first, drawn, where), measure.predictions(second, drawn, where), drawn)
-    for kind, row in table.items():
-        say(f"{kind}: KL {row.kl_mean:.5f}, top-1 {row.top1:.4f}")
-    scores = _quality(first.folder, second.folder, out, quality, say) if quality else {}
-    out.mkdir(parents=True, exist_ok=True)
-    losses = _losses(second.folder)
-    plots = _plots(out, sizes, losses)
-    facts = {
-        "model": second.folder.name,
-        "base": first.folder.name,
-        "samples": len(drawn),
-        "torch": torch.__version__,
-        "machine": f"{platform.machine()}, {device}",
-        "sizes": [asdict(size) for size in sizes],
-        "divergence": {kind: asdict(row) for kind, row in table.items()},
-        "quality": scores,
-        "losses": losses,
-    }
-    (out / "report.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    from autoglm_phone.compress import report_markdown, report_plots
+
+    report = _Report(open_model(base), open_model(locate(model)), out, settings, say)
+    facts = report.all()
+    write_text(out / "report.json", json.dumps(facts, indent=1) + "\n")
+    plots = report_plots.draw(facts, out)
     path = out / "report.md"
-    path.write_text(_markdown(facts, sizes, table, scores, plots), encoding="utf-8")
+    write_text(path, report_markdown.text(facts, plots))
     return path
 
 
-def size_table(first: Opened, second: Opened, config: master.MasterConfig) -> list[Size]:
-    """Bytes of the tensors by part and by how they are stored; their sums are the two models' weights."""
-    infos = modules_of(first.architecture)
-    disk = {first.source.disk[name + ".weight"].removesuffix(".weight"): name for name in infos}
-    rows: dict[tuple[str, str], list[int]] = {}
+class _Report:
+    def __init__(self, first: Opened, second: Opened, out: Path, settings: Settings, say: Say):
+        config = _config_of(first, second)
+        self.first, self.second, self.config = first, second, config
+        self.out, self.settings, self.say = out, settings, say
+        self.device = torch.device(settings.device)
+        self.digest = f"{model_digest(first.folder)} {model_digest(second.folder)} {self.device.type}"
+        (out / "parts").mkdir(parents=True, exist_ok=True)
 
-    def add(part: str, how: str, before: int, after: int) -> None:
-        entry = rows.setdefault((part, how), [0, 0])
-        entry[0] += before
-        entry[1] += after
+    def all(self) -> dict[str, Any]:
+        s = self.settings
+        source = "" if s.calibration is None else hashlib.sha256(s.calibration.read_bytes()).hexdigest()
+        work: dict[str, tuple[list[Any], Callable[[], Any]]] = {
+            "size": ([], self._size),
+            "predictions": ([s.samples, source], self._predictions),
+            "sensitivity": ([s.sensitive, source], self._sensitivity),
+            "latency": ([s.rounds, os.cpu_count()], self._latency),
+            "quality": ([s.count], self._quality),
+        }
+        made = {name: self._part(name, key, run) for name, (key, run) in work.items() if name in s.parts}
+        return {
+            "model": self.second.folder.name,
+            "base": self.first.folder.name,
+            "torch": torch.__version__,
+            "machine": _machine(self.device),
+            "losses": _losses(self.second.folder),
+            **made,
+        }
 
-    done = set()
-    for stored, spec in config.modules.items():
-        name = disk[stored]
-        side = "symmetric" if spec.symmetric else "asymmetric"
-        how = f"{spec.bits} bit, {side}, group {spec.group_size}"
-        add(part_of(name), how, first.sizes[name + ".weight"][1], spec.num_bytes)
-        done.add(name + ".weight")
-    for name, (_, size) in first.sizes.items():
-        if name not in done:
-            module = name.rsplit(".", 1)[0]
-            known = module in infos and name.endswith(".weight")
-            add(part_of(name) if known else "norms, biases, small tensors", "as it was", size, size)
-    return [Size(part, how, *counts) for (part, how), counts in sorted(rows.items())]
+    def _part(self, name: str, settings: list[Any], run: Callable[[], Any]) -> Any:
+        path, key = self.out / "parts" / f"{name}.json", json.dumps([self.digest, *settings])
+        if path.exists():
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            if kept["key"] == key:
+                self.say(f"{name}: kept from {path}")
+                return kept["made"]
+        began = time.monotonic()
+        self.say(f"{name} …")
+        made = json.loads(json.dumps(run()))
+        write_text(path, json.dumps({"key": key, "made": made}, indent=1) + "\n")
+        self.say(f"{name}: {time.monotonic() - began:.0f} s")
+        return made
 
-
-def _losses(folder: Path) -> dict[str, list[float]]:
-    path = folder / "compression.json"
-    return json.loads(path.read_text(encoding="utf-8"))["losses"] if path.exists() else {}
-
-
-def _quality(base: Path, model: Path, out: Path, count: int, say: Callable[[str], None]) -> dict[str, dict[str, Any]]:
-    """Accuracy by category of both models on the same held-out samples, greedy, through the engine."""
-    from autoglm_phone.bench import world
-    from autoglm_phone.llm import LLM
-    from autoglm_phone.train.mixture import KINDS
-
-    samples = world.world_samples([c for kind in KINDS.values() for c in kind], count, "test")
-    tables = {}
-    for name, folder in (("float", base), ("compressed", model)):
-        say(f"{name}: {folder}")
-        tables[name] = world.run(
-            LLM(str(folder), max_num_seqs=16),
-            samples,
-            store=out / f"answers-{name}.jsonl",
-            digest=world.model_digest(folder),
-            say=say,
+    @cached_property
+    def _samples(self) -> list[calibrate.Sample]:
+        drawn = calibrate.load(
+            self.first.folder,
+            calibrate.Calibration(
+                samples=self.settings.samples,
+                mix={"text": 1, "picture": 1, "speech": 1},
+                path=self.settings.calibration,
+            ),
+            split="val",
+            workers=self.settings.workers,
         )
-    return {c: {name: vars(table[c]) for name, table in tables.items()} for c in samples}
+        self.say(
+            f"  {len(drawn)} held-out conversations, {sum(len(s.answer_positions) for s in drawn)} predicted tokens"
+        )
+        return drawn
+
+    def _size(self) -> dict[str, Any]:
+        held = {}
+        for name, folder in (("before", self.first.folder), ("after", self.second.folder)):
+            held[name] = sizes.resident(_engine(folder, self.settings.device).runner)
+        return {
+            "disk": [asdict(size) for size in sizes.on_disk(self.first, self.second, self.config)],
+            "files": {"before": sizes.folder_bytes(self.first.folder), "after": sizes.folder_bytes(self.second.folder)},
+            "resident": held,
+            "dtype": _dtype(self.device),
+        }
+
+    def _predictions(self) -> dict[str, Any]:
+        samples = self._samples
+        first, second = (
+            measure.predictions(opened, samples, self.device, exits=True, say=self.say)
+            for opened in (self.first, self.second)
+        )
+        table = measure.compare(first, second, samples)
+        for kind, row in table.items():
+            self.say(f"  {kind}: KL {row.kl_mean:.5f}, top-1 {row.top1:.4f}, perplexity × {row.perplexity:.4f}")
+        made: dict[str, Any] = {
+            "samples": len(samples),
+            "divergence": {kind: asdict(row) for kind, row in table.items()},
+        }
+        if first.exits:
+            mixes = measure.exit_mixes(first, second, samples)
+            made["exits"] = {kind: asdict(mix) for kind, mix in mixes.items()}
+            self.say(f"  exits: mix of least sufficient depths moves by {mixes['all'].shift:.2%}")
+        return made
+
+    def _sensitivity(self) -> dict[str, Any]:
+        samples = self._samples[: self.settings.sensitive]
+        plan = _decoder_plan(self.first, self.config)
+        costs = sensitivity.measure(
+            self.first.architecture, self.first.source, plan, samples, _WIDTHS, self.device, say=lambda _: None
+        )
+        return {
+            "samples": len(samples),
+            "bits": {name: module.bits for name, module in plan.modules.items()},
+            "cost": costs.cost,
+        }
+
+    def _latency(self) -> dict[str, Any]:
+        from autoglm_phone.compress import latency
+
+        engines = [_engine(opened.folder, self.settings.device) for opened in (self.first, self.second)]
+        rows = latency.compare(*engines, rounds=self.settings.rounds, say=lambda line: self.say("  " + line))
+        return {"rows": [asdict(row) for row in rows], "threads": torch.get_num_threads(), "dtype": _dtype(self.device)}
+
+    def _quality(self) -> dict[str, Any] | None:
+        if not self.settings.count:
+            return None
+        from autoglm_phone.compress import quality, quality_tables
+
+        pairs = quality.gather(
+            self.first.folder,
+            self.second.folder,
+            self.out / "answers.jsonl",
+            count=self.settings.count,
+            device=self.settings.device,
+            workers=self.settings.workers,
+            say=self.say,
+        )
+        return {
+            "count": self.settings.count,
+            "categories": [asdict(row) for row in quality_tables.rows(pairs)],
+            "modalities": [asdict(row) for row in quality_tables.by_modality(pairs)],
+            "taps": [asdict(row) for row in quality_tables.taps(pairs)],
+        }
 
 
-def _markdown(
-    facts: Mapping[str, Any],
-    sizes: Sequence[Size],
-    table: Mapping[str, measure.Divergence],
-    scores: Mapping[str, Mapping[str, Any]],
-    plots: Sequence[str],
-) -> str:
-    before, after = sum(s.before for s in sizes), sum(s.after for s in sizes)
-    lines = [
-        f"# {facts['model']}: what compression cost",
-        "",
-        f"Against {facts['base']}, on {facts['samples']} held-out conversations ({facts['machine']}, torch "
-        f"{facts['torch']}). KL divergence of the float model's next-token distribution from the compressed one's, in "
-        "nats, at the tokens of the reference reply; intervals are 95 %, by bootstrap over conversations.",
-        "",
-        "## Size",
-        "",
-        "| part | stored as | before, MB | after, MB | share |",
-        "|---|---|---:|---:|---:|",
-    ]
-    for s in sizes:
-        lines.append(f"| {s.part} | {s.how} | {s.before / 1e6:.2f} | {s.after / 1e6:.2f} | {s.after / s.before:.1%} |")
-    lines += [
-        f"| **all weights** | | **{before / 1e6:.2f}** | **{after / 1e6:.2f}** | **{after / before:.1%}** |",
-        "",
-        "## Predictions",
-        "",
-        "| reply conditioned by | tokens | KL mean | interval | median | 99.9 % | top-1 agreement | perplexity ratio |",
-        "|---|---:|---:|---|---:|---:|---:|---:|",
-    ]
-    for kind in _KINDS:
-        if kind in table:
-            d = table[kind]
-            lines.append(
-                f"| {_KINDS[kind]} | {d.tokens} | {d.kl_mean:.4f} | {d.kl_low:.4f} – {d.kl_high:.4f} | "
-                f"{d.kl_median:.6f} | {d.kl_999:.3f} | {d.top1:.2%} | {d.perplexity:.4f} |"
-            )
-    if scores:
-        lines += ["", "## Quality", "", "| category | n | float | compressed | interval | BLEU float | BLEU |"]
-        lines.append("|---|---:|---:|---:|---|---:|---:|")
-        for category, pair in scores.items():
-            f, c = pair["float"], pair["compressed"]
-            bleu = ["" if row.get("bleu") is None else f"{row['bleu']:.1f}" for row in (f, c)]
-            accuracy = ["" if row.get("accuracy") is None else f"{row['accuracy']:.1%}" for row in (f, c)]
-            lines.append(
-                f"| {category} | {f['count']} | {accuracy[0]} | {accuracy[1]} | {c['low']:.1%} – {c['high']:.1%} | "
-                f"{bleu[0]} | {bleu[1]} |"
-            )
-    lines += [""]
-    for name in plots:
-        lines += [f"![{name.removesuffix('.png').replace('-', ' ')}]({name})", ""]
-    return "\n".join(lines).rstrip() + "\n"
+def _config_of(first: Opened, second: Opened) -> master.MasterConfig:
+    """The second model's quantized modules, by the names that the first has on disk."""
+    config = master.read_config(second.folder)
+    if config is not None:
+        master.verify(second.folder, config)
+        names = dict.fromkeys(config.modules)
+    elif isinstance(second.source, PublicSource):
+        disk = {name.removesuffix(".weight"): d.removesuffix(".weight") for name, d in first.source.disk.items()}
+        found = second.source.modules()
+        own_head = HEAD in found and HEAD not in disk  # exports give a tied head a tensor of its own
+        config = master.MasterConfig({disk.get(name, name): spec for name, spec in found.items()})
+        names = dict.fromkeys(name for name in config.modules if not (own_head and name == HEAD))
+    else:
+        raise CheckpointError(f"{second.folder} is no compressed model; give the folder that compress wrote")
+    known = set(first.source.disk.values())
+    stranger = next((name for name in names if f"{name}.weight" not in known), None)
+    if stranger is not None:
+        raise CheckpointError(f"{second.folder} has a module {stranger} and {first.folder} has not: give its --base")
+    return config
 
 
-def _plots(out: Path, sizes: Sequence[Size], losses: Mapping[str, Sequence[float]]) -> list[str]:
-    """Size by part, and output error by layer with round-to-nearest beside it."""
-    try:
-        import matplotlib
-    except ImportError:
-        return []
-    matplotlib.use("agg")
-    from matplotlib import pyplot
+def _engine(folder: Path, device: str) -> Any:
+    from autoglm_phone.config import EngineConfig
+    from autoglm_phone.engine.loop import load_engine
 
-    parts = sorted({s.part for s in sizes})
-    figure, axes = pyplot.subplots(figsize=(8, 3.5))
-    for shift, which in ((-0.2, "before"), (0.2, "after")):
-        heights = [sum(getattr(s, which) for s in sizes if s.part == part) / 1e6 for part in parts]
-        axes.barh([i + shift for i in range(len(parts))], heights, 0.38, label=which)
-    axes.set_yticks(range(len(parts)), parts)
-    axes.set_xlabel("MB")
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(out / "size-by-part.png", dpi=120)
-    pyplot.close(figure)
-    made = ["size-by-part.png"]
-    if losses:
-        figure, axes = pyplot.subplots(figsize=(8, 3.5))
-        places = range(len(losses))
-        axes.semilogy(places, [pair[0] for pair in losses.values()], ".", label="round to nearest")
-        axes.semilogy(places, [pair[1] for pair in losses.values()], ".", label="this recipe")
-        axes.set_xlabel("module, from the first tower block to the head")
-        axes.set_ylabel("relative output error")
-        axes.legend()
-        figure.tight_layout()
-        figure.savefig(out / "error-by-layer.png", dpi=120)
-        pyplot.close(figure)
-        made.append("error-by-layer.png")
-    return made
+    memory = 2 << 30 if device.startswith("cuda") else None  # two engines share the card
+    return load_engine(
+        folder, EngineConfig(device=device, max_num_seqs=16, kv_cache_memory=memory, enable_prefix_caching=False)
+    )
+
+
+def _dtype(device: torch.device) -> str:
+    """What the engine chooses for activations by itself."""
+    return "bfloat16" if device.type == "cuda" else "float32"
+
+
+def _machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}"
+    return f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+
+
+def _decoder_plan(opened: Opened, config: master.MasterConfig) -> CompressionPlan:
+    """What was done to the decoder's linears, as sensitivity wants it."""
+    infos = modules_of(opened.architecture)
+    units = {unit.name for unit in opened.architecture.stages()[-1].units}
+    modules = {}
+    for name, info in infos.items():
+        spec = config.modules.get(opened.source.disk[name + ".weight"].removesuffix(".weight"))
+        if spec is not None and info.kind == "linear" and info.unit in units and not info.unit.startswith(measure.EXIT):
+            modules[name] = ModulePlan(info, spec.bits, spec.group_size, spec.symmetric, 0)
+    return CompressionPlan(modules, infos, 0, 0)
+
+
+def _losses(folder: Path) -> dict[str, Sequence[float]]:
+    path = folder / "compression.json"
+    found: dict[str, Sequence[float]] = {}
+    if path.exists():
+        found = json.loads(path.read_text(encoding="utf-8"))["losses"]
+    return found

@@ -19,6 +19,10 @@ Matrix = nn.Linear | nn.Conv1d | nn.Conv2d
 _CONV_POSITIONS = 4096  # of one sample: a picture has tens of thousands, which say the same
 
 
+class _SeenAll(Exception):  # noqa: N818 (not an error)
+    """Ends a unit's run early."""
+
+
 @dataclass
 class Moments:
     """hessian [C, C], cross [C, C] or None, and the sum of weights behind them."""
@@ -114,10 +118,14 @@ def _inputs(
                 if order is not None:
                     order.append((name, id(inputs[0])))
                 found[name] = rows(child, inputs[0])
+                if len(found) == len(names):
+                    raise _SeenAll
 
             handles.append(child.register_forward_pre_hook(hook))
     try:
         unit.run(module, state)
+    except _SeenAll:  # what comes after is not asked for, and would be most of the time
+        pass
     finally:
         for handle in handles:
             handle.remove()

@@ -1,9 +1,10 @@
-"""Tunes what is not integer: scales and norms of the whole quantized model, towards the float model's predictions.
+"""Tunes the whole quantized model towards the float model's predictions: scales, norms, biases, and if asked the codes.
 
-Codes stay as they are; scales, norm weights and biases move by Adam on KL(float ‖ quantized) at the replies' tokens
-(the second phase of EfficientQAT, Chen et al. 2024, with the KL in place of the language loss). Layer by layer methods
-can't see how errors add up to the output; this can, and the size does not change. It holds the whole model in memory,
-so it is for models that fit; recipes for larger ones leave it out.
+They move by Adam on KL(float ‖ quantized) at the replies' tokens (the second phase of EfficientQAT, Chen et al. 2024,
+with the KL in place of the language loss). Layer by layer methods can't see how errors add up to the output; this can,
+and the size does not change. With a `codes` rate, each code has a place that starts in the middle of its cell: only
+where gradients agree over many steps does it reach a neighbour's, and rounding lets them pass (straight-through).
+It holds the whole model in memory, so it is for models that fit; recipes for larger ones leave it out.
 """
 
 from __future__ import annotations
@@ -24,31 +25,67 @@ from autoglm_phone.compress.units import Stage, State, move
 
 @dataclass
 class Layer:
-    """A quantized matrix in training: codes fixed, scales free."""
+    """A quantized matrix in training. points: codes less zero points, float32 [R, G, group]; a leaf where codes move.
+
+    scales: float32 [R, G], a leaf.
+    """
 
     weight: QuantizedWeight
-    points: Tensor  # codes less zero points, float32 [R, G, group]
-    scales: Tensor  # float32 [R, G], a leaf
+    points: Tensor
+    scales: Tensor
+
+    @property
+    def moves(self) -> bool:
+        """Do the codes move?"""
+        return self.points.requires_grad
+
+    @property
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """Smallest and largest point of each group, [R, G, 1]."""
+        half = 1 << (self.weight.spec.bits - 1)
+        zeros = self.weight.zeros
+        zero = torch.zeros_like(self.scales) if zeros is None else zeros.to(self.scales)
+        return (-half - zero)[..., None], (half - 1 - zero)[..., None]
 
     def expand(self) -> Tensor:
-        """The weight; scales round to their stored type, and gradients pass."""
+        """The weight; scales round to their stored type and points to codes, and gradients pass."""
         stored = self.scales.to(self.weight.scales.dtype).float()
         scales = self.scales + (stored - self.scales).detach()
-        return (self.points * scales[..., None]).view(self.weight.spec.shape)
+        points = self.points
+        if self.moves:
+            points = points + (points.round() - points).detach()
+        return (points * scales[..., None]).view(self.weight.spec.shape)
+
+    @torch.no_grad()
+    def confine(self) -> None:
+        """Points stay where there are codes."""
+        if self.moves:
+            self.points.copy_(self.points.clamp(*self.bounds))
+
+    @torch.no_grad()
+    def made(self) -> QuantizedWeight:
+        """As it would be stored now."""
+        codes = self.weight.codes
+        if self.moves:
+            zeros = self.weight.zeros
+            whole = self.points.round() + (0.0 if zeros is None else zeros.to(self.points)[..., None])
+            codes = whole.to(torch.int8).view(codes.shape).cpu()
+        scales = self.scales.detach().to(self.weight.scales.dtype).cpu()
+        return QuantizedWeight(self.weight.spec, codes, scales, self.weight.zeros)
 
 
-def layer(weight: QuantizedWeight, device: torch.device) -> Layer:
+def layer(weight: QuantizedWeight, device: torch.device, moves: bool = False) -> Layer:
     """Ready to train on a device."""
     rows, groups = weight.scales.shape
     points = weight.codes.to(device).view(rows, groups, -1).float()
     if weight.zeros is not None:
         points = points - weight.zeros.to(device).float()[..., None]
-    return Layer(weight, points, weight.scales.to(device).float().requires_grad_())
+    return Layer(weight, points.requires_grad_(moves), weight.scales.to(device).float().requires_grad_())
 
 
 @dataclass
 class Tuned:
-    """scales: by module name. floats: other parameters that moved, by engine name, in their stored dtype."""
+    """scales: by module name. floats: other tensors that moved, by their name in the files, as they are stored."""
 
     scales: dict[str, Tensor]
     floats: dict[str, Tensor]
@@ -80,15 +117,17 @@ def tune(
     batch: int,
     seed: int,
     tied: bool,
+    codes: float = 0.0,
     say: Callable[[str], None] = lambda line: None,
 ) -> Tuned:
-    """Tune scales and norms.
+    """Tune scales and norms, and codes where they have a rate.
 
     Args:
         modules: by unit name, as the quantized files have them. weights: quantized weights by module (engine) name.
         stored: dtype on disk of each float parameter that may move, by engine name.
         targets: the float model's log-probabilities at each sample's reply, [n, V].
         rate: Adam's first step, relative to a scale's or norm's own size; falls to zero along a cosine.
+        codes: the same for codes, in units of one code; 0 leaves them as they are.
 
     Returns:
         the best of what was seen, judged on a fifth of the samples that is never trained on; `before` and `after` are
@@ -96,11 +135,13 @@ def tune(
     """
     held = max(1, len(samples) // 5)
     keep, train = list(range(held)), list(range(held, len(samples))) or [0]
-    layers = {name: layer(weight, device) for name, weight in weights.items()}
+    layers = {name: layer(weight, device, codes > 0.0) for name, weight in weights.items()}
     floats = _free(stages, modules, stored)
-    sizes = [one.scales.detach().abs() for one in layers.values()]
-    sizes += [parameter.detach().abs().mean().expand_as(parameter) for parameter in floats.values()]
     leaves = [one.scales for one in layers.values()] + list(floats.values())
+    paces = [rate * one.scales.detach().abs() for one in layers.values()]
+    paces += [rate * parameter.detach().abs().mean() for parameter in floats.values()]
+    points = [one.points for one in layers.values() if one.moves]
+    leaves, paces = leaves + points, paces + [torch.tensor(codes, device=device)] * len(points)
     moments = [(torch.zeros_like(leaf), torch.zeros_like(leaf)) for leaf in leaves]
     generator = torch.Generator().manual_seed(seed)
     run = _Runner(stages, modules, layers, device, tied)
@@ -110,14 +151,11 @@ def tune(
     began = time.monotonic()
     for index in range(iterations):
         picks = [train[i] for i in torch.randint(len(train), (batch,), generator=generator).tolist()]
-        total = 0.0
-        with torch.enable_grad():
-            for pick in picks:  # one at a time: conversations differ in length, and memory is short
-                loss = run.losses([pick], samples, targets) / len(picks)
-                loss.backward()
-                total += float(loss.detach())
-        step = rate * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * index / iterations)).item())
-        _adam(leaves, moments, sizes, step, index + 1)
+        total = run.backward(picks, samples, targets)
+        share = 0.5 * (1 + torch.cos(torch.tensor(torch.pi * index / iterations)).item())
+        _adam(leaves, moments, paces, share, index + 1)
+        for one in layers.values():
+            one.confine()
         if (index + 1) % max(1, iterations // 5) == 0:
             with torch.no_grad():
                 now = run.loss(keep, samples, targets)
@@ -150,31 +188,44 @@ class _Runner:
                     child._parameters.pop("weight", None)
                     self._slots.append((child, layers[full]))
 
-    def losses(self, picks: Sequence[int], samples: Sequence[Sample], targets: Sequence[Tensor]) -> Tensor:
-        """Mean KL over the picked samples' reply tokens, [] with a graph."""
-        expanded: dict[int, Tensor] = {}
+    def install(self, expanded: Mapping[int, Tensor]) -> None:
         for child, one in self._slots:
-            if id(one) not in expanded:
-                expanded[id(one)] = one.expand()
             child.weight = expanded[id(one)]  # type: ignore[assignment]
-        chosen = [samples[pick] for pick in picks]
+
+    def backward(self, picks: Sequence[int], samples: Sequence[Sample], targets: Sequence[Tensor]) -> float:
+        """Gradients of the mean KL in all leaves; returns it. Weights are expanded once for all samples."""
+        total = 0.0
+        with torch.enable_grad():
+            expanded = {id(one): one.expand() for _, one in self._slots}
+            inner = {name: weight.detach().requires_grad_() for name, weight in expanded.items()}
+            self.install(inner)
+            for pick in picks:  # one at a time: conversations differ in length, and memory is short
+                loss = self._divergence(pick, samples, targets) / len(picks)
+                loss.backward()
+                total += float(loss.detach())
+            met = [name for name, weight in inner.items() if weight.grad is not None]
+            torch.autograd.backward([expanded[name] for name in met], [inner[name].grad for name in met])
+        return total
+
+    def loss(self, picks: Sequence[int], samples: Sequence[Sample], targets: Sequence[Tensor]) -> float:
+        """Mean KL over the picked samples."""
+        with torch.no_grad():
+            self.install({id(one): one.expand() for _, one in self._slots})
+            return sum(float(self._divergence(pick, samples, targets)) for pick in picks) / len(picks)
+
+    def _divergence(self, pick: int, samples: Sequence[Sample], targets: Sequence[Tensor]) -> Tensor:
+        """Mean KL over one sample's reply tokens, []."""
         done: dict[str, list[State]] = {}
-        logits: list[Tensor] = []
+        logits = torch.empty(0)
         for stage in self.stages:
-            states = [move(state, self.device) for state in stage.begin(chosen, done)]
+            states = [move(state, self.device) for state in stage.begin([samples[pick]], done)]
             for unit in stage.units:
                 states = [{**state, **unit.run(self.modules[unit.name], state)} for state in states]
                 if unit.name == HEAD:
-                    logits = [state["logits"][0] for state in states]
+                    logits = states[0]["logits"][0]
             done[stage.name] = states
-        total = torch.zeros((), device=self.device)
-        for pick, made in zip(picks, logits, strict=True):
-            target = targets[pick].to(self.device).float()
-            total = total + F.kl_div(made.float().log_softmax(-1), target, log_target=True, reduction="batchmean")
-        return total / len(picks)
-
-    def loss(self, picks: Sequence[int], samples: Sequence[Sample], targets: Sequence[Tensor]) -> float:
-        return sum(float(self.losses([pick], samples, targets)) for pick in picks) / len(picks)
+        target = targets[pick].to(self.device).float()
+        return F.kl_div(logits.float().log_softmax(-1), target, log_target=True, reduction="batchmean")
 
 
 def _free(
@@ -194,25 +245,29 @@ def _free(
 def _snapshot(
     layers: Mapping[str, Layer], floats: Mapping[str, nn.Parameter], stored: Mapping[str, torch.dtype]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    scales = {name: one.scales.detach().to(one.weight.scales.dtype).cpu() for name, one in layers.items()}
-    return scales, {name: parameter.detach().to(stored[name]).cpu() for name, parameter in floats.items()}
+    made = {name: one.made() for name, one in layers.items()}
+    tensors = {name: parameter.detach().to(stored[name]).cpu() for name, parameter in floats.items()}
+    for name, one in layers.items():
+        if one.moves:
+            tensors |= {n: t for n, t in made[name].tensors(name).items() if not n.endswith(".scales")}
+    return {name: weight.scales for name, weight in made.items()}, tensors
 
 
 @torch.no_grad()
 def _adam(
     leaves: Sequence[Tensor],
     moments: Sequence[tuple[Tensor, Tensor]],
-    sizes: Sequence[Tensor],
-    rate: float,
+    paces: Sequence[Tensor],
+    share: float,
     step: int,
     decay: tuple[float, float] = (0.9, 0.98),
 ) -> None:
-    """Adam whose step is a share of each value's own size: scales of all magnitudes move alike."""
-    for leaf, (first, second), size in zip(leaves, moments, sizes, strict=True):
+    """Adam with a pace for every leaf (values of all magnitudes move alike), times a share of it at this step."""
+    for leaf, (first, second), pace in zip(leaves, moments, paces, strict=True):
         if leaf.grad is None:
             continue
         first.lerp_(leaf.grad, 1 - decay[0])
         second.lerp_(leaf.grad.square(), 1 - decay[1])
         direction = first / (1 - decay[0] ** step) / ((second / (1 - decay[1] ** step)).sqrt() + 1e-12)
-        leaf -= rate * size * direction
+        leaf -= share * pace * direction
         leaf.grad = None

@@ -14,23 +14,18 @@ from dataclasses import replace
 from typing import Any
 
 from autoglm_phone.config import EngineConfig
-from autoglm_phone.engine import retain
 from autoglm_phone.engine.blocks import PagePool
 from autoglm_phone.engine.checks import check_graph, check_prompt, check_sampling
-from autoglm_phone.engine.depth import resolve
-from autoglm_phone.engine.interface import Move, Progress, Row, RowResult, Runner
+from autoglm_phone.engine.following import PlanFollower
+from autoglm_phone.engine.interface import Progress, Row, RowResult, Runner
 from autoglm_phone.engine.planning import PlannerLike, Planning
 from autoglm_phone.engine.prefix_cache import PrefixCache
-from autoglm_phone.engine.request import EngineRequest, FinishReason, MediaItem, StepOutput, ThinkingBudget
+from autoglm_phone.engine.request import EngineRequest, FinishReason, MediaItem, StepOutput
 from autoglm_phone.engine.scheduler import Scheduler
-from autoglm_phone.engine.sequence import Sequence, Status, Times
+from autoglm_phone.engine.sequence import Sequence, Times
 from autoglm_phone.engine.stats import EngineStats
-from autoglm_phone.engine.thinking import ThoughtTracker
 from autoglm_phone.errors import AutoGLMError, ConfigError, EngineError, InvalidRequestError, OverloadedError
-from autoglm_phone.graph.kv import NARROW
-from autoglm_phone.graph.length import LengthFacts
-from autoglm_phone.graph.plan import ExitPolicy, KVKind, Plan
-from autoglm_phone.graph.rewrite import Progress as Standing
+from autoglm_phone.graph.plan import Plan
 from autoglm_phone.graph.rewrite import label as kv_label
 
 logger = logging.getLogger(__name__)
@@ -73,15 +68,18 @@ class Engine:
             namespace=runner.cache_namespace,
             drafts=self._draft_lengths if runner.drafting is not None else None,
         )
+        self._stats = EngineStats(num_pages=runner.num_pages, page_size=runner.page_size)
+        self._plans = PlanFollower(
+            runner, self.scheduler, self._stats, thought_end, lambda request: self.planning.opens_thought(request)
+        )
         if config.kv_policy != "auto":
             try:
-                self._check_kv(config.kv_policy)
+                self._plans.check_kv(config.kv_policy)
             except InvalidRequestError as error:
                 raise ConfigError(error.message, param="kv_policy") from None
         self._late: list[StepOutput] = []  # of requests that failed outside of their step
         self._sequences: dict[str, Sequence] = {}
         self._order = itertools.count()
-        self._stats = EngineStats(num_pages=runner.num_pages, page_size=runner.page_size)
 
     def check_request(self, request: EngineRequest) -> None:
         """Can this request run at all? Reads nothing that changes, so any thread may call it.
@@ -109,7 +107,7 @@ class Engine:
         sequence = Sequence(request, next(self._order), self.runner.num_segments, Times(time.perf_counter()))
         plan = self.planning.plan(request)
         provisional = self.runner.probes and self.planning.may_refine(request)
-        self._follow(sequence, plan, provisional=provisional)
+        self._plans.follow(sequence, plan, provisional=provisional)
         sequence.rewriter = self.planning.rewriter(request)
         self._sequences[request.request_id] = sequence
         self.scheduler.add(sequence)
@@ -142,14 +140,14 @@ class Engine:
         if sequence is None:
             return False
         before = sequence.plan.kv.kind
-        moves = self._keep_by(sequence, plan)
+        moves = self._plans.keep_by(sequence, plan)
         if moves:
             try:
                 self.runner.recode(moves, before, plan.kv.kind)
             except Exception as error:
                 self._late.append(self._fail(sequence, _client_message(error, sequence)))
                 return True
-        self._follow(sequence, plan)
+        self._plans.follow(sequence, plan)
         return True
 
     def has_work(self) -> bool:
@@ -170,6 +168,10 @@ class Engine:
                 outputs.append(output)
         return outputs
 
+    def rest(self) -> None:
+        """Call when there has been nothing to do for a while: the runner may give memory back."""
+        self.runner.rest()
+
     def stats(self) -> EngineStats:
         """A snapshot that the caller may keep."""
         stats = self._stats
@@ -187,7 +189,7 @@ class Engine:
         if sequence.rewriter is not None and scores:
             sequence.rewriter.probe = scores[-1]
         plan = self.planning.refine(sequence.plan, scores)
-        self._follow(sequence, replace(plan, kv=sequence.plan.kv))  # pages don't change in the middle of a step
+        self._plans.follow(sequence, replace(plan, kv=sequence.plan.kv))  # pages don't change in the middle of a step
 
     def transcript(self, item: MediaItem) -> str:
         """The audio tower's own reading (CTC) of a clip, without the decoder."""
@@ -204,98 +206,15 @@ class Engine:
         sequence.prepared = True
         return True
 
-    def _follow(self, sequence: Sequence, plan: Plan, *, provisional: bool = False) -> None:
-        """Give the sequence a plan; one with another KV policy only before it runs."""
-        self._keep_by(sequence, plan)
-        before, after = sequence.plan.exit, plan.exit
-        if before != after and sequence.status is Status.RUNNING:
-            what = f"depth {_label(before)} → {_label(after)}"
-            sequence.trace.rewrites.append((sequence.num_output, what, plan.reasons[-1] if plan.reasons else ""))
-            self._stats.rewrites["depth"] += 1
-        sequence.plan = plan
-        self._bound_thought(sequence, plan)
-        may_draft = sequence.matcher is None  # a matcher cannot take a rejected token back
-        rule = resolve(plan.exit, self.runner.layout, may_draft=may_draft, provisional=provisional)
-        if sequence.status is Status.RUNNING:
-            self.scheduler.replan(sequence, rule)
-        else:
-            sequence.follow(rule)
-
-    def _bound_thought(self, sequence: Sequence, plan: Plan) -> None:
-        """Give the thought the plan's budget, unless the client set one. A grammar follows its thought by itself."""
-        if plan.thinking_tokens is None or sequence.sampling.thinking is not None or sequence.matcher is not None:
-            return
-        if sequence.thought is not None:
-            if sequence.thought.budget.max_tokens != plan.thinking_tokens:
-                what = f"thinking budget {sequence.thought.budget.max_tokens} → {plan.thinking_tokens}"
-                sequence.trace.rewrites.append((sequence.num_output, what, plan.reasons[-1] if plan.reasons else ""))
-                sequence.thought.budget = replace(sequence.thought.budget, max_tokens=plan.thinking_tokens)
-                self._stats.rewrites["thought"] += 1
-        elif self.thought_end and sequence.num_output == 0:
-            sequence.thought = ThoughtTracker(ThinkingBudget(self.thought_end, plan.thinking_tokens))
-
-    def _keep_by(self, sequence: Sequence, plan: Plan) -> list[Move]:
-        """Follow the plan's KV policy; returns what the runner has to move. Raises as `rewrite` does, before anything
-        was changed."""
-        before, after = sequence.plan, plan.kv
-        if before.kv == after:
-            return []
-        self._check_kv(after.kind)
-        pack = self.runner.pack if after.kind in NARROW else 1
-        if sequence.status is not Status.RUNNING:
-            sequence.plan = replace(before, kv=after)
-            retain.follow(sequence, after, pack)
-            return []
-        sequence.plan = replace(before, kv=after)
-        try:
-            moves = self.scheduler.keep_by(sequence, after, pack)
-        except Exception:
-            sequence.plan = before
-            raise
-        what = f"KV policy {kv_label(before.kv)} → {kv_label(after)}"
-        sequence.trace.rewrites.append((sequence.num_output, what, plan.reasons[-1] if plan.reasons else ""))
-        self._stats.rewrites["kv"] += 1
-        if after.kind in NARROW and before.kv.kind in NARROW and after.kind != before.kv.kind:
-            moves = [Move((page,), (page,)) for table in sequence.page_tables for page in table]
-        return moves
-
-    def _check_kv(self, kind: KVKind) -> None:
-        if kind != "full" and kind not in self.runner.kv_kinds:
-            raise InvalidRequestError(
-                f"KV policy {kind!r} is not available on this device; choose auto, {', '.join(self.runner.kv_kinds)}",
-                param="graph.kv",
-            )
-
     def _look(self, sequence: Sequence) -> None:
         """Let the request's rewriter look at how far it has come."""
-        rewriter = sequence.rewriter
-        if rewriter is None or not rewriter.due(sequence.num_output):
-            return
-        output = sequence.num_output
-        kinds = [item.kind for item in sequence.request.media]
-        facts = LengthFacts(
-            output=output,
-            prompt=sequence.prompt_length,
-            max_left=min(sequence.sampling.max_tokens - output, self.runner.max_model_len - len(sequence.tokens)),
-            thinking=self._thinks(sequence),
-            images=kinds.count("image"),
-            audios=kinds.count("audio"),
-        )
-        plan = rewriter.observe(sequence.plan, Standing(facts, self.pool.usage, not sequence.gaps))
+        plan = self._plans.proposal(sequence, self.pool.usage)
         if plan is None:
             return
         try:
             self.rewrite(sequence.request_id, plan)
         except EngineError as error:
             logger.info("[DYNAMIC GRAPH] KV policy stays %s: %s", kv_label(sequence.plan.kv), error.message)
-
-    def _thinks(self, sequence: Sequence) -> bool:
-        """The request is in the middle of a thought."""
-        if sequence.thought is not None:
-            return sequence.thought.thinking
-        if not self.thought_end or not self.planning.opens_thought(sequence.request):
-            return False
-        return self.thought_end[0] not in sequence.tokens[sequence.prompt_length :]
 
     def _draft_lengths(self, sequences: Seq[Sequence]) -> list[int]:
         """How many tokens each of them should draft in the next step."""
@@ -440,10 +359,6 @@ class Engine:
         del self._sequences[sequence.request_id]
         self.runner.release(sequence.request_id)
         self._stats.note_finish(sequence, reason, num_output)
-
-
-def _label(policy: ExitPolicy) -> str:
-    return policy.kind if policy.max_depth is None else f"{policy.kind}({policy.max_depth})"
 
 
 def _client_message(error: Exception, sequence: Sequence) -> str:

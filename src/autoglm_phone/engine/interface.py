@@ -145,6 +145,9 @@ class Runner(Protocol):
     def release(self, request_id: str) -> None:
         """Forget a sequence that `prepare` saw. Unknown ids are ignored."""
 
+    def rest(self) -> None:
+        """Called when there is nothing to do: give back memory that has not been used for a while."""
+
     def report(self, stats: EngineStats) -> None:
         """Fill in what the runner itself counts: towers."""
 

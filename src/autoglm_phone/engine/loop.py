@@ -26,6 +26,7 @@ from autoglm_phone.errors import AutoGLMError, EngineError, OverloadedError
 
 logger = logging.getLogger(__name__)
 
+REST_EVERY = 1.0  # seconds between looks at what an idle engine can give back
 STOPPED = "the engine is not running; restart the server"
 
 
@@ -162,7 +163,8 @@ class AsyncEngine:
         """Run what was submitted, waiting for something to do; False when it is time to stop."""
         with self._wake:
             while not (self._commands or self._stopping or self.engine.has_work()):
-                self._wake.wait()
+                if not self._wake.wait(REST_EVERY):
+                    self.engine.rest()
             if self._stopping:
                 return False
             commands = list(self._commands)

@@ -1,4 +1,4 @@
-"""`autoglm-phone exits …`: calibrate early exits for a stated risk, and train the depth probe."""
+"""`autoglm-phone exits …`: train exit heads, calibrate them for a stated risk, and train the depth probe."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(help="Calibrate early exits and train the depth probe.", no_args_is_help=True)
+from autoglm_phone.graph.tune_cli import tune
+
+app = typer.Typer(help="Train and calibrate early exits, and the depth probe.", no_args_is_help=True)
+app.command()(tune)
 
 Model = Annotated[str, typer.Option(help="model folder, or 'mini' for the bundled model")]
 Out = Annotated[Path, typer.Option(help="folder for records.jsonl (kept between runs), graph.json and the probe")]
@@ -19,13 +22,17 @@ Workers = Annotated[int, typer.Option(help="processes that draw samples")]
 Seed = Annotated[int, typer.Option(help="of the split into halves, and of the probe")]
 Risks = Annotated[str, typer.Option(help="comma-separated bounds to certify")]
 Delta = Annotated[float, typer.Option(help="chance that a stated risk does not hold")]
+Exits = Annotated[
+    str | None,
+    typer.Option(help="file with exit heads, or 'none'; default: graph/exits.safetensors of the model, if there"),
+]
 Install = Annotated[bool, typer.Option("--install", help="also write the result beside the model's weights")]
 DEFAULT_RISKS = "0.002,0.005,0.01,0.02,0.05,0.1"
 
 
 @app.callback()
-def exits() -> None:
-    """Calibrate early exits and train the depth probe."""
+def main() -> None:
+    """Train and calibrate early exits, and the depth probe."""
 
 
 @app.command()
@@ -41,6 +48,7 @@ def calibrate(
     risks: Risks = DEFAULT_RISKS,
     delta: Delta = 0.05,
     measure: Annotated[str, typer.Option(help="token: share of tokens that differ; answer: any differs")] = "token",
+    exits: Exits = None,
     install: Install = False,
 ) -> None:
     """Thresholds of the exits for each risk, certified on held-out samples of the world. Resumable."""
@@ -50,7 +58,7 @@ def calibrate(
     if measure not in ("token", "answer"):
         raise ConfigError(f"--measure {measure!r} is unknown; use token or answer", param="measure")
     bounds = _shares(risks)
-    folder, records, base = _records(model, out, count, categories, split, batch, workers, seed)
+    folder, records, base = _records(model, out, count, categories, split, batch, workers, seed, exits)
     typer.echo(f"{len(records)} requests, each risk holds with a chance of {1 - delta:.0%}:")
     result = fit_exits(base, records, bounds, seed=seed, measure=measure, delta=delta, say=typer.echo)  # type: ignore[arg-type]
     _save(result, out, folder if install else None)
@@ -68,6 +76,7 @@ def probe(
     seed: Seed = 0,
     risks: Risks = DEFAULT_RISKS,
     delta: Delta = 0.05,
+    exits: Exits = None,
     install: Install = False,
 ) -> None:
     """Train the probe (least sufficient depth, length) on half of the records; certify depth bars on the other half."""
@@ -77,7 +86,7 @@ def probe(
     from autoglm_phone.train.probe import expected_tokens, judge_probe, probabilities, train_length, train_probe
 
     bounds = _shares(risks)
-    folder, records, base = _records(model, out, count, categories, split, batch, workers, seed)
+    folder, records, base = _records(model, out, count, categories, split, batch, workers, seed, exits)
     train, test = halves(records, seed)
     made = train_probe(train, base.depths, seed)
     judged = judge_probe(made, train, test)
@@ -112,12 +121,13 @@ def check(
     batch: Batch = 16,
     workers: Workers = 1,
     seed: Seed = 0,
+    exits: Exits = None,
 ) -> None:
     """Measure the risk of graph.json in --out on samples that calibration did not see."""
     from autoglm_phone.errors import ConfigError
     from autoglm_phone.graph.fit import check_exits
 
-    _, records, base = _records(model, out, count, categories, split, batch, workers, seed)
+    _, records, base = _records(model, out, count, categories, split, batch, workers, seed, exits)
     if not base.thresholds:
         raise ConfigError(f"{out} holds no thresholds for these weights; run `autoglm-phone exits calibrate` first")
     if not check_exits(base, records, say=typer.echo):
@@ -125,13 +135,17 @@ def check(
 
 
 @app.command()
-def show(model: Model = "mini") -> None:
+def show(model: Model = "mini", exits: Exits = None) -> None:
     """Print what is known of a model's exits."""
     from autoglm_phone.graph.graph_file import NAME, load_graph_file
     from autoglm_phone.models.registry import locate
+    from autoglm_phone.runner.spec import read_spec
 
     folder = locate(model)
-    found = load_graph_file(folder)
+    addon = read_spec(folder, exits).addon
+    if addon is not None:
+        typer.echo(f"exit heads of {addon.path}: after layers {addon.layers}, rank {addon.rank}")
+    found = load_graph_file(folder, exits)
     if found is None:
         typer.echo(f"{folder / NAME}: no calibration that fits these weights; run `autoglm-phone exits calibrate`")
         raise typer.Exit(1)
@@ -157,13 +171,21 @@ def _shares(text: str) -> tuple[float, ...]:
 
 
 def _records(
-    model: str, out: Path, count: int, categories: str, split: str, batch: int, workers: int, seed: int
+    model: str,
+    out: Path,
+    count: int,
+    categories: str,
+    split: str,
+    batch: int,
+    workers: int,
+    seed: int,
+    exits: str | None,
 ) -> tuple[Path, list[Any], Any]:
     """(model folder, records, graph.json of --out so far)"""
     from autoglm_phone.errors import ConfigError
     from autoglm_phone.graph.graph_file import NAME, GraphFile, read_graph_file, weights_digest
     from autoglm_phone.graph.records import RecordStore
-    from autoglm_phone.models.registry import locate
+    from autoglm_phone.models.registry import family, locate
     from autoglm_phone.runner.spec import read_spec
     from autoglm_phone.train.exit_records import gather
     from autoglm_phone.train.mixture import KINDS
@@ -173,11 +195,13 @@ def _records(
     if min(count, batch, workers) < 1:
         raise ConfigError("--count, --batch and --workers must be at least 1", param="count")
     folder = locate(model)
-    digest = weights_digest(folder)
-    chosen = categories.split(",") if categories else [c for table in KINDS.values() for c in table]
+    digest = weights_digest(folder, exits)
+    kinds = ("text", "image") if family(folder) == "glm4v" else tuple(KINDS)
+    chosen = categories.split(",") if categories else [c for kind in kinds for c in KINDS[kind]]
     store = RecordStore(out / "records.jsonl", digest)
-    records = gather(folder, store, chosen, count, split=split, batch=batch, workers=workers, say=typer.echo)  # type: ignore[arg-type]
-    spec = read_spec(folder)
+    options = {"split": split, "batch": batch, "workers": workers, "exits": exits}
+    records = gather(folder, store, chosen, count, **options, say=typer.echo)  # type: ignore[arg-type]
+    spec = read_spec(folder, exits)
     base = GraphFile(digest, (*spec.exit_layers, spec.num_layers))
     if (out / NAME).exists():
         before = read_graph_file(out / NAME)

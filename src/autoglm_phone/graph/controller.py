@@ -6,17 +6,16 @@ reading out logits at every exit costs more than is gained. So each mechanism is
 against the static pass over the same rows, and by what was really measured (`Guard`), and is off where it loses.
 
 `graph.costs` goes on measuring while the server runs, and `graph.drafting` chooses draft lengths from that; a table
-measured at start is what both know before the first request (`seed`), and `table_of` is today's state of it.
+measured at start (`measure_costs`, by `runner.profiling`) is what both know before the first request (`seed`), and
+`table_of` is today's state of it.
 """
 
 from __future__ import annotations
 
 import bisect
-import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from autoglm_phone.errors import ConfigError
 from autoglm_phone.graph.costs import SegmentCosts
@@ -73,37 +72,23 @@ class CostTable:
         share = (rows - sizes[lower]) / (sizes[upper] - sizes[lower])
         return max(0.0, times[lower] + share * (times[upper] - times[lower]))
 
-    def as_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("buckets", "segments", "head", "boundary")}
-
-
-def read_cost_table(raw: Mapping[str, Any]) -> CostTable:
-    """From what `as_dict` gave, read back from JSON. Raises ConfigError if it is not that."""
-    try:
-        return CostTable(
-            tuple(int(n) for n in raw["buckets"]),
-            tuple(tuple(float(t) for t in row) for row in raw["segments"]),
-            tuple(float(t) for t in raw["head"]),
-            tuple(float(t) for t in raw["boundary"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"not a cost table: {error}") from error
-
 
 def measure_costs(
     run: Callable[[str, int, int], None],
     num_segments: int,
     buckets: Sequence[int] = BUCKETS,
     *,
-    repeats: int = 5,
+    repeats: int = 2,
+    seconds: float = float("inf"),
     clock: Callable[[], float] = time.perf_counter,
 ) -> CostTable:
-    """Measure every piece at every bucket.
+    """Measure every piece at every bucket, small ones first.
 
     Args:
         run: does one piece and returns when it is done: ("segment", index, rows), ("head", 0, rows) or
             ("boundary", 0, rows).
-        repeats: timed runs after one that warms up; their median counts.
+        repeats: timed runs after one that warms up; the best counts, as whatever disturbs one makes it longer.
+        seconds: no bucket is begun after so many, but the first one always is.
     """
 
     def cost(piece: str, index: int, rows: int) -> float:
@@ -113,14 +98,20 @@ def measure_costs(
             start = clock()
             run(piece, index, rows)
             times.append(1000 * (clock() - start))
-        return statistics.median(times)
+        return min(times)
 
-    return CostTable(
-        tuple(buckets),
-        tuple(tuple(cost("segment", s, n) for n in buckets) for s in range(num_segments)),
-        tuple(cost("head", 0, n) for n in buckets),
-        tuple(cost("boundary", 0, n) for n in buckets),
-    )
+    begin = time.perf_counter()
+    segments: list[list[float]] = [[] for _ in range(num_segments)]
+    head: list[float] = []
+    boundary: list[float] = []
+    for rows in buckets:
+        if head and time.perf_counter() - begin > seconds:
+            break
+        for index, times in enumerate(segments):
+            times.append(cost("segment", index, rows))
+        head.append(cost("head", 0, rows))
+        boundary.append(cost("boundary", 0, rows))
+    return CostTable(tuple(buckets[: len(head)]), tuple(map(tuple, segments)), tuple(head), tuple(boundary))
 
 
 def seed(costs: SegmentCosts, table: CostTable) -> None:
@@ -168,18 +159,6 @@ def exits_cost(costs: CostTable, rows: int, go_on: Sequence[float]) -> float:
 def exits_pay(costs: CostTable, rows: int, go_on: Sequence[float], margin: float = MARGIN) -> bool:
     """Should tokens of a batch of this size be let out early?"""
     return exits_cost(costs, rows, go_on) * margin < costs.static(rows)
-
-
-def grouping_pays(costs: CostTable, slots: int, mix: Mapping[int, float], margin: float = MARGIN) -> bool:
-    """Should requests of like depth be admitted together, when more wait than there are slots?
-
-    Args:
-        mix: segments a request needs → share of the requests.
-    """
-    needs = [sum(share for depth, share in mix.items() if depth > s) for s in range(costs.num_segments)]
-    mixed = sum(costs.segment(s, slots * share) for s, share in enumerate(needs))
-    alike = sum(share * costs.segment(s, slots) for s, share in enumerate(needs))
-    return alike * margin < mixed
 
 
 @dataclass
@@ -258,9 +237,8 @@ class Shares:
 
 
 CROWD = 5  # sequences: with fewer, each one's own history (graph.exits) is judge enough
-SEEN = 96  # tokens at a boundary, before its share counts
-RETRY, LAST_RETRY = 128, 1024  # steps between trials of exits that are expected to lose; doubled each time
-BURST = 8  # steps of a trial
+RETRY, LAST_RETRY = 64, 1024  # steps between trials of exits that are expected to lose; doubled each time
+BURST = 2  # steps of a trial
 MEMORY = 200  # tokens: how long the shares remember
 FRESH = 64  # steps that an opinion about them keeps
 
@@ -280,11 +258,16 @@ class ExitGate:
         self.costs = costs
         self.guard = Guard()
         self._shares = [
-            Shares(0.3, memory=MEMORY) for _ in range(num_segments - 1)
+            Shares(0.3, weight=8, memory=MEMORY) for _ in range(num_segments - 1)
         ]  # that go on, of those that came so far
-        self._seen = [0] * (num_segments - 1)
+        self._surprised = False  # most tokens left in a trial
         self._opinions: dict[int, tuple[bool, int]] = {}  # by bucket: does it pay, steps until this is asked again
         self._waits: dict[int, tuple[int, int]] = {}  # by bucket: steps to the end of the next trial, of the whole wait
+
+    def shut(self, rows: int) -> bool:
+        """Whether tokens of so many sequences are not let out at present. Unlike `opens`, it counts nothing."""
+        known, _ = self._opinions.get(rows.bit_length(), (True, 0))
+        return rows >= CROWD and not known
 
     def opens(self, rows: int) -> bool:
         """May tokens of the next step over so many sequences leave early? Ask once a step."""
@@ -296,14 +279,15 @@ class ExitGate:
             return self.guard.allowed(rows)
         left, whole = self._waits.get(bucket, (RETRY, RETRY))
         if left == 0:
-            left = whole = min(2 * whole, LAST_RETRY)
+            left = whole = RETRY if self._surprised else min(2 * whole, LAST_RETRY)
+            self._surprised = False
         self._waits[bucket] = left - 1, whole
         return left <= BURST
 
     def note(self, boundary: int, left: int, of: int) -> None:
         """Of the sequences of a step that came to a boundary (segments, from 1), so many left there."""
         self._shares[boundary - 1].observe(of - left, of)
-        self._seen[boundary - 1] += of
+        self._surprised = self._surprised or 2 * left > of
 
     def note_step(self, rows: int, seconds: float, tokens: int) -> None:
         """An open step over so many decoding sequences."""
@@ -320,12 +304,11 @@ class ExitGate:
         if left > 0:
             self._opinions[bucket] = known, left - 1
             return known
-        if min(self._seen, default=0) >= SEEN or self._seen[0] >= SEEN * 4:
-            table = table_of(self.costs, len(self._shares) + 1)
-            go_on, share = [], 1.0
-            for measured in self._shares:
-                share *= measured.value
-                go_on.append(share)
-            known = table is None or exits_pay(table, rows, go_on, margin=1.0)
+        table = table_of(self.costs, len(self._shares) + 1)
+        go_on, share = [], 1.0
+        for measured in self._shares:
+            share *= measured.value
+            go_on.append(share)
+        known = table is None or exits_pay(table, rows, go_on, margin=1.0)
         self._opinions[bucket] = known, FRESH
         return known

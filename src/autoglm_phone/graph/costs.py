@@ -31,6 +31,7 @@ class SegmentCosts:
         known = times.get(bucket)
         if known is None:
             times[bucket] = float(rows), seconds
+            self._times[part] = dict(sorted(times.items()))
         else:
             size, average = known
             seconds = min(seconds, SPIKE * average)
@@ -42,12 +43,11 @@ class SegmentCosts:
         if not times:
             return None
         below = above = None
-        for bucket in sorted(times):
-            size, seconds = times[bucket]
-            if size <= rows:
-                below = size, seconds
-            elif above is None:
+        for size, seconds in times.values():  # by rising bucket
+            if size > rows:
                 above = size, seconds
+                break
+            below = size, seconds
         if below is None:
             return above[1] if above is not None else None
         if above is None:

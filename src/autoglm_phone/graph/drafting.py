@@ -26,10 +26,11 @@ BIN_FADE = 0.99
 STEP_WEIGHT = 0.15  # of the newest step in the speed of steps
 TRIES = 3  # steps with drafts before they are judged
 COMPARE = 64  # steps with drafts between two without, which keep the comparison fresh
-FIRST_REST, LAST_REST = 8, 2048  # steps without drafts where they lost; doubled each time
+FIRST_REST, LAST_REST = 4, 2048  # steps without drafts where they lost; doubled each time, once drafts are known
 TRIAL_SHARE = 8  # of so many sequences, one drafts in a trial
 KNOWN = 8  # drafts judged, before which no sequence makes more than FIRST_DRAFTS
 FIRST_DRAFTS = 2
+FRESH = 16  # steps for which an estimate of the passes' times is good
 
 
 @dataclass
@@ -51,7 +52,7 @@ class _Load:
     plain, drafting: tokens a second of steps without and with drafts, over what the passes without drafts should give.
     tries: steps with drafts that are still to be made before they are judged. rest: steps without, before they are
     tried again. due: a rest has just ended. next_rest: the length of the next one. since: steps with drafts since the
-    last one without.
+    last one without. partial: the drafts of this step are made to learn from, by a few of the sequences.
     """
 
     plain: float | None = None
@@ -61,13 +62,16 @@ class _Load:
     due: bool = False
     next_rest: int = FIRST_REST
     since: int = 0
+    partial: bool = False
 
     @property
     def loses(self) -> bool:
         return self.plain is not None and self.drafting is not None and self.drafting < self.plain
 
-    def pause(self) -> None:
-        self.rest, self.next_rest = self.next_rest, min(2 * self.next_rest, LAST_REST)
+    def pause(self, *, doubling: bool = True) -> None:
+        self.rest = self.next_rest
+        if doubling:
+            self.next_rest = min(2 * self.next_rest, LAST_REST)
         self.tries = TRIES
 
 
@@ -89,6 +93,7 @@ class DraftController:
         self._loads: dict[tuple[int, int], _Load] = {}  # and power of two of the sequences that could draft
         self._judged: dict[int, int] = {}
         self._turn = 0  # of the sequences that a trial takes
+        self._recent: dict[tuple[int, int, int], tuple[list[float], int]] = {}  # see _known_speedups
 
     # What happened.
 
@@ -118,6 +123,8 @@ class DraftController:
         if not any(drafts):
             load.plain, load.since = _average(load.plain, speed), 0
             return
+        if load.partial:  # made to learn from, not to be quick
+            return
         load.drafting = _average(load.drafting, speed)
         load.since += 1
         load.tries = max(0, load.tries - 1)
@@ -144,17 +151,20 @@ class DraftController:
         known = load.drafting is not None
         if known and (load.plain is None or load.since >= COMPARE):
             return none
-        lengths = [self.length(depth, judged, accepted, count) for judged, accepted in sequences]
+        speedups = self._known_speedups(depth, count)
+        lengths = [self._length(depth, judged, accepted, speedups) for judged, accepted in sequences]
         trial, load.due = load.due, False
+        proven = self._judged.get(depth, 0) >= KNOWN
+        load.partial = not (any(lengths) and proven)
         if any(lengths):
             # Until something is known, wrong drafts of all sequences would be a high price for knowing it.
-            return lengths if self._judged.get(depth, 0) >= KNOWN else self._few(lengths)
-        if not trial:
-            if self._modelled(depth, count, 0, count) is not None:
-                load.pause()
-            return none
-        load.tries = 1  # the passes say that it cannot pay: one step tells whether they are right
-        return self._few([1] * count)
+            return lengths if proven else self._few(lengths)
+        if trial:
+            return self._few([1] * count)  # it cannot pay as far as is known: a few drafts tell whether that is right
+        if self._modelled(depth, count, 0, count) is not None:
+            # Right drafts may yet turn out to pay once there are enough of them to judge by.
+            load.pause(doubling=proven or self._rates.setdefault(depth, _Rate()).value < 0.5)
+        return none
 
     def _few(self, lengths: Sequence[int]) -> list[int]:
         """These lengths for a share of the sequences, others each time; none for the rest."""
@@ -162,28 +172,39 @@ class DraftController:
         each = min(TRIAL_SHARE, len(lengths))
         return [length if (place + self._turn) % each == 0 else 0 for place, length in enumerate(lengths)]
 
-    def length(self, depth: int, judged: int, accepted: int, count: int) -> int:
-        """Drafts for one of `count` sequences."""
+    def _length(self, depth: int, judged: int, accepted: int, speedups: Sequence[float]) -> int:
+        """Drafts for a sequence of whose drafts so many were judged and accepted."""
         overall = self._rates.setdefault(depth, _Rate()).value
         a = min((accepted + PRIOR * overall) / (judged + PRIOR), 0.99)
         best, most = 0, MARGIN
-        longest = LONGEST if self._judged.get(depth, 0) >= KNOWN else FIRST_DRAFTS
-        for k in range(1, longest + 1):
-            gain = self.gain(depth, k, a, count)
-            if gain is None:
-                return 0  # nothing is measured yet: a plain step measures it
-            if gain > most:
-                best, most = k, gain
+        tokens, more = 1.0, 1.0
+        for k, speedup in enumerate(speedups, 1):
+            more *= a
+            tokens += more
+            if tokens * speedup > most:
+                best, most = k, tokens * speedup
         return best
 
-    def gain(self, depth: int, k: int, a: float, count: int) -> float | None:
-        """Tokens a second with k drafts over those without; None if not everything has been measured."""
+    def _known_speedups(self, depth: int, count: int) -> list[float]:
+        """`_speedups` of the last few steps: costs change slowly, and asking for them takes as long as a layer."""
+        longest = LONGEST if self._judged.get(depth, 0) >= KNOWN else FIRST_DRAFTS
+        known, uses = self._recent.get((depth, count, longest), ([], 0))
+        if not uses:
+            known, uses = self._speedups(depth, count), FRESH
+        self._recent[depth, count, longest] = known, uses - 1 if known else 0
+        return known
+
+    def _speedups(self, depth: int, count: int) -> list[float]:
+        """For 1, 2, … drafts: the time of a step without over one with them. Empty until everything has been measured:
+        a plain step measures it."""
         plain = self._modelled(depth, count, 0, count)
-        drafting = self._modelled(depth, count, k, count * (k + 1))
-        if plain is None or drafting is None:
-            return None
-        tokens = (1 - a ** (k + 1)) / (1 - a)
-        return tokens * plain / drafting
+        speedups: list[float] = []
+        for k in range(1, (LONGEST if self._judged.get(depth, 0) >= KNOWN else FIRST_DRAFTS) + 1):
+            drafting = self._modelled(depth, count, k, count * (k + 1))
+            if plain is None or drafting is None:
+                return []
+            speedups.append(plain / drafting)
+        return speedups
 
     def chance(self, depth: int, confidence: float) -> float:
         """How likely a draft of this confidence is to be accepted, by experience."""

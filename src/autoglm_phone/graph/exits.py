@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-FIRST_SHARE, FIRST_WEIGHT = 0.6, 2.0  # of tokens that leave, until a request has shown its own; worth so many tokens
+FIRST_SHARE, FIRST_WEIGHT = 0.6, 1.0  # of tokens that leave, until a request has shown its own; worth so many tokens
 FADE = 0.97  # of older tokens
-FIRST_SKIP, LAST_SKIP = 4, 64  # tokens between two trials of an exit that does not pay
+FIRST_SKIP, LAST_SKIP = 8, 64  # tokens between two trials of an exit that does not pay
 
 
 class ExitHistory:

@@ -1,7 +1,8 @@
 """`graph.json` beside a model's weights: what calibration found for exactly these weights. No tensors.
 
 A file that was made for other weights, or by another version of this code, is not used: thresholds certify nothing
-there. The probe's weights lie next to it in `graph/probe.safetensors`.
+there. The probe's weights lie next to it in `graph/probe.safetensors`, and exit heads that were trained onto a finished
+checkpoint (`autoglm-phone exits tune`) in `graph/exits.safetensors`: they count as weights here.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,19 +20,57 @@ from autoglm_phone.graph.length import LengthModel, read_length_model
 
 logger = logging.getLogger(__name__)
 
-NAME, PROBE = "graph.json", "graph/probe.safetensors"
+NAME, PROBE, EXITS = "graph.json", "graph/probe.safetensors", "graph/exits.safetensors"
+NO_EXITS = "none"
 VERSION = 1
 SAMPLED = 1 << 16  # bytes of each end of a file that the digest reads
 
 
-def weights_digest(folder: Path) -> str:
-    """Tells one set of weights from another: SHA-256 over config.json and name, size and both ends of each shard."""
+def find_exits(folder: Path, chosen: str | None = None) -> Path | None:
+    """The add-on with a model's exit heads: the chosen file, else the one beside the weights, else None.
+
+    Args:
+        chosen: a file, or "none" for the checkpoint's own heads, if it has any.
+
+    Raises:
+        ConfigError: the chosen file does not exist.
+    """
+    if chosen == NO_EXITS:
+        return None
+    path = folder / EXITS if chosen is None else Path(chosen).expanduser()
+    if path.is_file():
+        return path
+    if chosen is not None:
+        raise ConfigError(
+            f"there is no file {path} with exit heads; make it with `autoglm-phone exits tune`", param="exits"
+        )
+    return None
+
+
+def backbone_digest(folder: Path) -> str:
+    """Tells one checkpoint from another: SHA-256 over config.json and name, size and both ends of each shard."""
+    return _digest([folder / "config.json", *sorted(folder.glob("*.safetensors"))])
+
+
+def weights_digest(folder: Path, exits: str | None = None) -> str:
+    """Tells one set of weights from another: the backbone's digest, mixed with the add-on's where there is one.
+
+    exits: as for `find_exits`.
+    """
+    backbone, addon = backbone_digest(folder), find_exits(folder, exits)
+    if addon is None:
+        return backbone
+    # Not by its name: a copy beside the weights is the same add-on.
+    return hashlib.sha256(f"{backbone}:{_digest([addon], named=False)}".encode()).hexdigest()[:16]
+
+
+def _digest(paths: Iterable[Path], *, named: bool = True) -> str:
     digest = hashlib.sha256()
-    for path in [folder / "config.json", *sorted(folder.glob("*.safetensors"))]:
+    for path in paths:
         if not path.is_file():
             continue
         size = path.stat().st_size
-        digest.update(f"{path.name}:{size}:".encode())
+        digest.update(f"{path.name if named else ''}:{size}:".encode())
         with path.open("rb") as file:
             digest.update(file.read(SAMPLED))
             file.seek(max(0, size - SAMPLED))
@@ -120,8 +159,11 @@ def read_graph_file(path: Path) -> GraphFile:
         raise ConfigError(f"{path} can't be read as a graph calibration: {error}") from error
 
 
-def load_graph_file(folder: Path) -> GraphFile | None:
-    """The calibration of a model folder if it has one that fits its weights; a log line says why one is not used."""
+def load_graph_file(folder: Path, exits: str | None = None) -> GraphFile | None:
+    """The calibration of a model folder if it has one that fits its weights; a log line says why one is not used.
+
+    exits: as for `find_exits`.
+    """
     path = folder / NAME
     if not path.is_file():
         return None
@@ -130,7 +172,7 @@ def load_graph_file(folder: Path) -> GraphFile | None:
     except ConfigError as error:
         logger.warning("[DYNAMIC GRAPH] calibration not used: %s", error.message)
         return None
-    digest = weights_digest(folder)
+    digest = weights_digest(folder, exits)
     if found.model != digest:
         logger.warning(
             "[DYNAMIC GRAPH] %s was made for other weights (%s, these are %s) and is not used; "

@@ -38,7 +38,7 @@ def planner_for(
         return None
     ends = tuple(ends)
     depths = (*sorted(set(exits) & set(ends[:-1])), ends[-1])
-    calibration = load_graph_file(folder)
+    calibration = load_graph_file(folder, config.exits)
     if calibration is not None and calibration.depths != depths:
         logger.warning("[DYNAMIC GRAPH] calibration not used: it knows exits %s, the model has %s",
                        calibration.depths, depths)  # fmt: skip

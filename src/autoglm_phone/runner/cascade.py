@@ -18,15 +18,16 @@ import torch
 from torch import Tensor
 
 from autoglm_phone.engine.interface import Row, Steering
-from autoglm_phone.graph.controller import ExitGate
+from autoglm_phone.graph.controller import CostTable, ExitGate, seed
 from autoglm_phone.graph.costs import SegmentCosts
 from autoglm_phone.graph.drafting import DraftController
-from autoglm_phone.runner.batch import Batch, Placed, place, token_ids
+from autoglm_phone.runner.batch import Batch
 from autoglm_phone.runner.decoder import Decoder
 from autoglm_phone.runner.drafting import draft
 from autoglm_phone.runner.exits import confidences
 from autoglm_phone.runner.lane import Lane, Reading
 from autoglm_phone.runner.pending import joined
+from autoglm_phone.runner.placed import Placed, insert_states, place, token_ids
 from autoglm_phone.runner.sampler import Sampler
 from autoglm_phone.runner.scoring import LOGIT_ROWS, prompt_logprobs
 from autoglm_phone.runner.state import RequestState
@@ -63,10 +64,24 @@ class Cascade:
         self.probe: LogitProbe | None = None
         self.exit_probe: ExitProbe | None = None
         self.depth_probe: DepthProbe | None = None
+        self._start: CostTable | None = None
+
+    def clock(self) -> float:
+        """Seconds, for what the controllers compare. Where one thread computes, its own: other processes on the core
+        make every choice slower, not this one."""
+        alone = self.decoder.backend.device.type == "cpu" and torch.get_num_threads() == 1
+        return time.thread_time() if alone else time.perf_counter()
+
+    def learn(self, table: CostTable) -> None:
+        """What passes cost, measured at start."""
+        self._start = table
+        seed(self.costs, table)
 
     def forget(self) -> None:
         """Begin again with what the costs are and what pays, as after a start (whoever holds them keeps them)."""
         self.costs.clear()
+        if self._start is not None:
+            seed(self.costs, self._start)
         self.drafting.forget()
         self.gate = ExitGate(self.decoder.num_segments, self.costs)
 
@@ -94,16 +109,16 @@ class Cascade:
         lanes = []
         for row, state in rows:
             sequence = row.sequence
-            lane = Lane(row, state, list(sequence.frontiers), sequence.goal, row.start, row.end)
+            lane = Lane(row, state, list(sequence.frontiers), sequence.goal, row.depth, row.start, row.end)
             lane.seconds = [0.0] * len(self.ends)
             lanes.append(lane)
-        return Run(self, lanes, self.pending_bytes - held)
+        return Run(self, lanes, self.pending_bytes - held, len(states))
 
 
 class Run:
-    """One step. room: bytes that waiting states may still take."""
+    """One step. room: bytes that waiting states may still take. crowd: sequences that are running."""
 
-    def __init__(self, cascade: Cascade, lanes: list[Lane], room: int):
+    def __init__(self, cascade: Cascade, lanes: list[Lane], room: int, crowd: int):
         self.cascade = cascade
         self.decoder = cascade.decoder
         self.lanes = lanes
@@ -116,13 +131,14 @@ class Run:
             lane.row.first == 0 and lane.row.samples and lane.sequence.num_output and lane.sequence.rule.thresholds
             for lane in lanes
         )
-        self.open = not self._exiting or cascade.gate.opens(len(lanes))
+        self.open = cascade.gate.opens(len(lanes)) if self._exiting else not cascade.gate.shut(crowd)
 
     def finish(self, steering: Steering) -> list[Reading]:
         """Take all rows as deep as they go."""
         count = self.decoder.num_segments
         going: list[Lane] = []
         hidden: Tensor | None = None
+        self._go_through(steering)
         for segment in range(count):
             entering = [lane for lane in self.lanes if lane.row.first == segment]
             if entering:
@@ -134,6 +150,24 @@ class Run:
             if boundary == count or any(self._stops(lane, boundary) for lane in going):
                 going, hidden = self._turn(boundary, going, hidden, steering)
         return self.readings
+
+    def _go_through(self, steering: Steering) -> None:
+        """Ask at once for the segments behind which nothing is to be decided for a lane: their boundaries are free."""
+        for lane in self.lanes:
+            sequence = lane.sequence
+            if lane.depth == sequence.cap or sequence.rule.provisional or not lane.complete or lane.forced:
+                continue
+            stop = min(self._asks(lane), default=sequence.cap)
+            while lane.depth < stop and sequence.frontiers[lane.depth] == lane.start:
+                if steering.extend(sequence, lane.depth, lane.end) < lane.end:
+                    break
+                lane.depth += 1
+
+    def _asks(self, lane: Lane) -> frozenset[int]:
+        if lane.asks is None:
+            exits = lane.state.exits
+            lane.asks = frozenset(b for b in lane.sequence.rule.thresholds if self.open and exits.ask(b))
+        return lane.asks
 
     def note_drafting(self, tokens: int, seconds: float) -> None:
         """The step is over: tell the controllers what it gave and took, if nothing else went on in it."""
@@ -152,11 +186,9 @@ class Run:
             placed = self._arrange(lanes)
             hidden = self.decoder.embed(torch.from_numpy(token_ids(placed)).to(self.decoder.backend.device))
             for p in placed:
-                _insert_states(hidden, p)
+                insert_states(hidden, p)
             return self._in_order(lanes), hidden
-        parts = []
-        for lane in going:
-            parts.append(hidden[lane.first : lane.last + 1])  # type: ignore[index]
+        parts = [hidden[lane.first : lane.last + 1] for lane in going]  # type: ignore[index]
         for lane in entering:
             parts.append(lane.state.pending.get(segment, lane.start, lane.end).clone())
             self._note_caught_up(lane, segment, lane.end - lane.start)
@@ -184,12 +216,12 @@ class Run:
     def _pass(self, segment: int, lanes: list[Lane], hidden: Tensor) -> Tensor:
         """Through one segment."""
         assert self._batch is not None  # internal: made before the first pass
-        start = time.perf_counter()
-        hidden = self.decoder.run_segment(segment, hidden, self._batch.segment(segment))
-        seconds = time.perf_counter() - start
+        start, cost = time.perf_counter(), self.cascade.clock()
+        hidden = self.decoder.run_batch(segment, hidden, self._batch)
+        cost = self.cascade.clock() - cost
         verifying = SegmentCosts.VERIFY if any(lane.drafted for lane in lanes) else 0
-        self.cascade.costs.note(verifying + segment, hidden.shape[0], seconds)
-        share = seconds / hidden.shape[0]
+        self.cascade.costs.note(verifying + segment, hidden.shape[0], cost)
+        share = (time.perf_counter() - start) / hidden.shape[0]
         for lane in lanes:
             lane.frontiers[segment] = lane.end
             lane.seconds[segment] += share * (lane.end - lane.start)
@@ -198,7 +230,7 @@ class Run:
     @staticmethod
     def _stops(lane: Lane, boundary: int) -> bool:
         """Whether there is anything to decide for the lane: not where the scheduler has decided already."""
-        return boundary >= lane.row.depth or (lane.row.drafts > 0 and boundary == lane.sequence.rule.draft)
+        return boundary >= lane.depth or (lane.row.drafts > 0 and boundary == lane.sequence.rule.draft)
 
     def _turn(
         self, boundary: int, lanes: list[Lane], hidden: Tensor, steering: Steering
@@ -252,7 +284,7 @@ class Run:
         """Whether the lane's newest token could be read here."""
         if lane.left or not lane.complete or boundary < lane.goal or boundary not in lane.sequence.rule.thresholds:
             return False
-        return _forced(lane) or (self.open and lane.state.exits.ask(boundary))
+        return lane.forced or boundary in self._asks(lane)
 
     def _leave(self, boundary: int, asking: list[Lane], hidden: Tensor) -> None:
         """Read the newest token of those lanes that are confident enough."""
@@ -261,10 +293,10 @@ class Run:
         sure = [
             index
             for index, lane in enumerate(asking)
-            if values[index] >= lane.sequence.rule.thresholds[boundary] or _forced(lane)
+            if values[index] >= lane.sequence.rule.thresholds[boundary] or lane.forced
         ]
         for index, lane in enumerate(asking):
-            if not _forced(lane):
+            if not lane.forced:
                 lane.state.exits.note(boundary, index in sure)
         if not sure:
             return
@@ -294,9 +326,9 @@ class Run:
         rows = [row for lane in lanes for row in range(lane.last - lane.drafted, lane.last + 1)]
         if len(rows) != hidden.shape[0] or rows != list(range(len(rows))):
             hidden = hidden.index_select(0, torch.tensor(rows, device=hidden.device))
-        start = time.perf_counter()
+        start = self.cascade.clock()
         logits = self.decoder.logits(hidden, boundary - 1)
-        self.cascade.costs.note(SegmentCosts.HEAD, len(rows), time.perf_counter() - start)
+        self.cascade.costs.note(SegmentCosts.HEAD, len(rows), self.cascade.clock() - start)
         return logits
 
     def _take_reading(self, boundary: int, lanes: list[Lane], logits: Tensor) -> None:
@@ -340,7 +372,7 @@ class Run:
                 lane.rewind = begin
             return None
         end = lane.end
-        if boundary >= lane.row.depth or begin != lane.start:
+        if boundary >= lane.depth or begin != lane.start:
             end = steering.extend(sequence, boundary, lane.end)
         if end < lane.end:
             self._keep(lane, boundary, hidden)
@@ -366,18 +398,3 @@ class Run:
         ends = self.cascade.ends
         lane.caught_up[ends[segment]] += count
         lane.layers_caught_up += count * (ends[segment] - ends[segment - 1])
-
-
-def _forced(lane: Lane) -> bool:
-    """The next token is not the model's choice (the end of a thought), so no depth makes it better."""
-    thought = lane.state.sampling.thought
-    return thought is not None and thought.next_token() is not None
-
-
-def _insert_states(hidden: Tensor, p: Placed) -> None:
-    """Put tower states where the span's picture tokens are (GLM-4.1V)."""
-    for position, states in p.state.inline:
-        first, end = max(position, p.start), min(position + states.shape[0], p.end)
-        if first < end:
-            offset = p.first - p.start
-            hidden[first + offset : end + offset] = states[first - position : end - position]

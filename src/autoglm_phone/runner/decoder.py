@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from autoglm_phone.backends.base import AttentionShape, Backend, SegmentMeta
 from autoglm_phone.runner.spec import DecoderSpec
 from autoglm_phone.runner.weights import DecoderWeights
+
+if TYPE_CHECKING:
+    from autoglm_phone.runner.batch import Batch
 
 
 class Decoder:
@@ -33,6 +38,10 @@ class Decoder:
     def run_segment(self, index: int, hidden: Tensor, meta: SegmentMeta) -> Tensor:
         """Boundary state before the segment → boundary state after it, [T, H]; writes the segment's KV pages."""
         return self.backend.run_segment(self.weights.segments[index], hidden, meta, self.pages, self.shape)
+
+    def run_batch(self, segment: int, hidden: Tensor, batch: Batch) -> Tensor:
+        """`run_segment` for a pass as it was placed."""
+        return self.run_segment(segment, hidden, batch.segment(segment))
 
     def logits(self, boundary: Tensor, segment: int | None = None) -> Tensor:
         """float32 logits [T, V] of states after a segment (None: the last): exit head or final norm, then the head."""

@@ -18,10 +18,11 @@ from torch import Tensor
 from autoglm_phone.engine.interface import RowResult
 from autoglm_phone.engine.request import TokenLogprob
 from autoglm_phone.graph.costs import SegmentCosts
-from autoglm_phone.runner.batch import Batch, place, token_ids
+from autoglm_phone.runner.batch import Batch
 from autoglm_phone.runner.exits import confidences
 from autoglm_phone.runner.lane import Lane, Reading
 from autoglm_phone.runner.pending import joined
+from autoglm_phone.runner.placed import place, token_ids
 from autoglm_phone.runner.sampler import GREEDY_BELOW, Sampler
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ def draft(cascade: Cascade, boundary: int, lanes: Sequence[Lane], hidden: Tensor
     rows = [lane.last for lane in alive]
     while alive:
         states = hidden if rows == list(range(hidden.shape[0])) else hidden.index_select(0, _index(rows, hidden))
-        start = time.perf_counter()
+        start = cascade.clock()
         logits = decoder.logits(states, boundary - 1)
-        cascade.costs.note(SegmentCosts.HEAD, len(alive), time.perf_counter() - start)
+        cascade.costs.note(SegmentCosts.HEAD, len(alive), cascade.clock() - start)
         sure = confidences(logits)
         results = cascade.sampler.sample(logits, [lane.state.sampling for lane in alive], logprobs=False)
         kept = []
@@ -81,10 +82,10 @@ def _shallow_pass(cascade: Cascade, boundary: int, lanes: Sequence[Lane]) -> Ten
     batch = Batch(placed, decoder.spec, decoder.backend, cascade.page_size)
     hidden = decoder.embed(torch.from_numpy(token_ids(placed)).to(decoder.backend.device))
     for segment in range(boundary):
-        start = time.perf_counter()
-        hidden = decoder.run_segment(segment, hidden, batch.segment(segment))
+        start, cost = time.perf_counter(), cascade.clock()
+        hidden = decoder.run_batch(segment, hidden, batch)
+        cascade.costs.note(segment, len(lanes), cascade.clock() - cost)
         seconds = time.perf_counter() - start
-        cascade.costs.note(segment, len(lanes), seconds)
         for lane, end in zip(lanes, ends, strict=True):
             lane.frontiers[segment] = end
             lane.seconds[segment] += seconds / len(lanes)
@@ -183,7 +184,7 @@ def _settle(cascade: Cascade, lane: Lane, accepted: int) -> None:
     end = len(lane.sequence.tokens) + accepted
     lane.frontiers = [min(frontier, end) for frontier in lane.frontiers]
     if accepted < lane.drafted:
-        lane.state.retract()
+        lane.state.retract(end)
     lane.state.drafts.clear()
     cascade.drafting.note(lane.sequence.rule.draft, lane.confidences, accepted)
 

@@ -68,10 +68,10 @@ class GraphedDecoder(Decoder):
             )
 
     def run_batch(self, segment: int, hidden: Tensor, batch: Batch) -> Tensor:
-        """`run_segment` for a pass as it was placed; by a graph where there is one for it."""
+        """By a graph where there is one for the pass."""
         rows = None if self.graphs is None else self._rows(segment, batch)
         if rows is None or self.graphs is None:
-            return self.run_segment(segment, hidden, batch.segment(segment))
+            return super().run_batch(segment, hidden, batch)
         arena = self.graphs.arena[FIRST_ROW : FIRST_ROW + len(rows)]
         arena.copy_(hidden)
         self.graphs.run(segment, rows)

@@ -18,16 +18,19 @@ from autoglm_phone.runner.state import RequestState
 class Lane:
     """A row of the step. It has tokens [start, end) in hand, whose states are rows [first, …) of the last pass.
 
-    frontiers: of its sequence, as they will be. goal: see Progress. left: segments after which it was read; 0: not yet.
-    accepted: drafts that were right.
+    frontiers: of its sequence, as they will be. goal: see Progress. depth: segments that are sure to have pages and
+    budget for its tokens. asks: boundaries at which its newest token is to be read, to see whether it may leave; None:
+    not decided yet. left: segments after which it was read; 0: not yet. accepted: drafts that were right.
     """
 
     row: Row
     state: RequestState
     frontiers: list[int]
     goal: int
+    depth: int
     start: int = 0
     end: int = 0
+    asks: frozenset[int] | None = None
     first: int = 0
     left: int = 0
     rewind: int | None = None
@@ -48,6 +51,12 @@ class Lane:
     def complete(self) -> bool:
         """The newest token of the sequence is in hand."""
         return self.end >= len(self.row.sequence.tokens)
+
+    @property
+    def forced(self) -> bool:
+        """The next token is not the model's choice (the end of a thought), so no depth makes it better."""
+        thought = self.state.sampling.thought
+        return thought is not None and thought.next_token() is not None
 
     @property
     def last(self) -> int:

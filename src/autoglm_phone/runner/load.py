@@ -9,12 +9,14 @@ from pathlib import Path
 
 import torch
 
+from autoglm_phone.backends.graph_backend import GraphBackend
 from autoglm_phone.backends.torch_backend import TorchBackend
 from autoglm_phone.config import DTYPES, MIB, EngineConfig
 from autoglm_phone.errors import CheckpointError, ConfigError
 from autoglm_phone.models.glm4v.weights import check_complete, engine_name
 from autoglm_phone.runner.cross_memory import CrossMemoryBuilder
 from autoglm_phone.runner.decoder import Decoder
+from autoglm_phone.runner.graphed import GraphedDecoder, capture_graphs
 from autoglm_phone.runner.model_runner import ModelRunner
 from autoglm_phone.runner.quantized import check_asked, open_weights, read_quantization
 from autoglm_phone.runner.spec import DecoderSpec, read_spec
@@ -24,6 +26,7 @@ from autoglm_phone.runner.weights import load_decoder
 
 logger = logging.getLogger(__name__)
 
+TOWER_IDLE = 2.0  # seconds: the mini model's towers load again in 35-45 ms, a tenth of a picture's first-token time
 CPU_KV_MEMORY = 256 * MIB  # the mini model in float32: 10,922 tokens of 24 KiB
 
 
@@ -40,9 +43,10 @@ def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
         raise CheckpointError(f"model folder {folder} does not exist", param="model")
     quantization = read_quantization(folder)
     check_asked(folder, quantization, config.quantization)
-    spec = read_spec(folder)
+    spec = read_spec(folder, config.exits)
     device, dtype = _device(config), _dtype(config)
-    backend = TorchBackend(
+    graphs = graphs_fit(config, device, quantized=quantization is not None)
+    backend = (GraphBackend if graphs else TorchBackend)(
         device,
         dtype,
         eps=spec.eps,
@@ -56,9 +60,12 @@ def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
         check_complete(folder, checkpoint.names(), spec.config)  # the tower is read later, at its first picture
     weights = load_decoder(checkpoint, spec, backend, offload=config.offload_segments)
     num_pages, max_model_len = _size_pages(config, spec, device, dtype)
-    decoder = Decoder(spec, weights, backend, num_pages, config.page_size)
+    decoder = (GraphedDecoder if graphs else Decoder)(spec, weights, backend, num_pages, config.page_size)
+    capture_graphs(decoder)
     kind = NativeTowers if spec.family == "native" else Glm4vTowers
-    towers: Towers = kind(spec, checkpoint, device, dtype, config.tower_cache_memory // 2, config.tower_memory)
+    # Without a budget, towers that requests go on using stay; the static graph keeps all.
+    idle = TOWER_IDLE if config.dynamic_graph and config.tower_memory is None else None
+    towers: Towers = kind(spec, checkpoint, device, dtype, config.tower_cache_memory // 2, config.tower_memory, idle)
     memories = None
     if weights.memory is not None:
         memories = CrossMemoryBuilder(
@@ -76,7 +83,7 @@ def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
         config.page_size,
         max_model_len,
     )
-    return ModelRunner(
+    runner = ModelRunner(
         decoder,
         towers,
         memories,
@@ -89,6 +96,14 @@ def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
         # A fixed number of threads is the user's word; without one, and on a CPU, we choose while running.
         threads=ThreadTuner(torch.get_num_threads() if config.threads is None and device.type == "cpu" else 1),
     )
+    if config.dynamic_graph:
+        runner.profile()
+    return runner
+
+
+def graphs_fit(config: EngineConfig, device: torch.device, *, quantized: bool) -> bool:
+    """Whether decode passes can be CUDA graphs: packed weights are unpacked by operations that were never captured."""
+    return device.type == "cuda" and not (config.enforce_eager or config.offload_segments or quantized)
 
 
 def _device(config: EngineConfig) -> torch.device:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +22,9 @@ from autoglm_phone.runner.cascade import Cascade, LogitProbe
 from autoglm_phone.runner.cross_memory import CrossMemoryBuilder
 from autoglm_phone.runner.decoder import Decoder
 from autoglm_phone.runner.drafting import sample_all
+from autoglm_phone.runner.offload import SegmentStore
 from autoglm_phone.runner.pending import PendingStates
+from autoglm_phone.runner.profiling import profile
 from autoglm_phone.runner.sampler import Sampler
 from autoglm_phone.runner.sampling_state import SamplingState, uniform
 from autoglm_phone.runner.state import RequestState
@@ -84,6 +85,12 @@ class ModelRunner:
     def probes(self) -> bool:
         return self.cascade.depth_probe is not None
 
+    def profile(self) -> None:
+        """Measure what passes cost before the first request, so that nothing that cannot pay is tried at its expense.
+        Does nothing where segments would have to be loaded for it."""
+        if not isinstance(self.decoder.weights.segments, SegmentStore):
+            self.cascade.learn(profile(self.decoder, self.num_pages, self.page_size, self.cascade.clock))
+
     def validate(self, request: EngineRequest) -> None:
         tokens = {"image": self.spec.image_token_id, "audio": self.spec.audio_token_id}
         expected = 0
@@ -142,19 +149,24 @@ class ModelRunner:
     def transcript(self, item: MediaItem) -> str:
         return self.towers.transcript(item)
 
+    def rest(self) -> None:
+        """Towers that nobody has used for a while give their memory back."""
+        self.towers.store.rest()
+
     @torch.inference_mode()
     def execute(self, rows: Sequence[Row], steering: Steering) -> list[RowResult]:
+        self.rest()
         with self._threads.step(sum(row.count for row in rows)):
             return self._execute(rows, steering)
 
     def _execute(self, rows: Sequence[Row], steering: Steering) -> list[RowResult]:
         pairs = [(row, self._states[row.sequence.request_id]) for row in rows]
         run = self.cascade.begin(pairs, list(self._states.values()))
-        start = time.perf_counter()
+        start = self.cascade.clock()
         readings = run.finish(steering)
         sampled = sample_all(self.cascade, readings) if readings else {}
         tokens = sum(len(result.token_ids) for result in sampled.values())
-        run.note_drafting(tokens, time.perf_counter() - start)
+        run.note_drafting(tokens, self.cascade.clock() - start)
         out = []
         for lane in run.lanes:
             result = sampled.get(lane.sequence.request_id, RowResult())

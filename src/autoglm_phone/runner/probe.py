@@ -60,8 +60,13 @@ class DepthProbe:
         return path
 
 
-def load_probe(folder: Path, depths: tuple[int, ...], hidden_size: int, device: torch.device) -> DepthProbe | None:
-    """The probe of a model folder if it has one that fits its weights; a log line says why one is not used."""
+def load_probe(
+    folder: Path, depths: tuple[int, ...], hidden_size: int, device: torch.device, exits: str | None = None
+) -> DepthProbe | None:
+    """The probe of a model folder if it has one that fits its weights; a log line says why one is not used.
+
+    exits: as for `graph_file.find_exits`.
+    """
     path = folder / PROBE
     if not path.is_file():
         return None
@@ -73,7 +78,7 @@ def load_probe(folder: Path, depths: tuple[int, ...], hidden_size: int, device: 
         logger.warning("[DYNAMIC GRAPH] the probe is not used: %s can't be read (%s)", path.name, error)
         return None
     problem = _mismatch(about, tensors, depths, hidden_size)
-    if problem is None and about.get("model") != weights_digest(folder):
+    if problem is None and about.get("model") != weights_digest(folder, exits):
         problem = "it was trained on other weights; run `autoglm-phone exits probe` again"
     if problem is not None:
         logger.warning("[DYNAMIC GRAPH] the probe is not used: %s", problem)

@@ -3,8 +3,7 @@
 Which format a folder holds is read from config.json's `quantization_config`, never guessed:
 
 - "autoglm": our master (compress/formats/master.py); its checksums are compared before anything is read;
-- "compressed-tensors", pack-quantized int4 or int8 in one symmetric group: what our portable export writes;
-- "awq" (gemm) and "gptq": the classic layouts, turned into ours module by module.
+- "compressed-tensors", "awq" and "gptq": as `public_formats` says.
 """
 
 from __future__ import annotations
@@ -12,42 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from autoglm_phone.backends.quantized import PackedWeight
-from autoglm_phone.compress.formats import classic, master, packing
+from autoglm_phone.compress.formats import master, packing
 from autoglm_phone.errors import CheckpointError, ConfigError
-from autoglm_phone.models.glm4v.configuration import read_json
+from autoglm_phone.runner import public_formats
 from autoglm_phone.runner.checkpoint import Checkpoint
+from autoglm_phone.runner.public_formats import Stored, fits
 from autoglm_phone.runner.shards import ShardReader
-
-_SUFFIXES = {
-    "compressed-tensors": ("weight_packed", "weight_scale", "weight_shape"),
-    "awq": ("qweight", "qzeros", "scales"),
-    "gptq": ("qweight", "qzeros", "scales", "g_idx"),
-}
-_REFUSED = {
-    "compressed-tensors": ("weight_zero_point", "weight_g_idx", "weight_global_scale", "input_scale"),
-}
-_SLICE = 512  # outputs that are turned from a classic layout into ours at once
-
-
-class _Tensors(Protocol):
-    def __contains__(self, name: str) -> bool: ...
-    def get(self, name: str, shape: tuple[int, ...] | None = None) -> Tensor: ...
-
-
-@dataclass(frozen=True)
-class Stored:
-    """How one module lies in the files. parts: suffixes of its tensors. read: those tensors → the weight."""
-
-    kind: str  # linear, embedding or conv
-    shape: tuple[int, ...]
-    parts: tuple[str, ...]
-    read: Callable[[Mapping[str, Tensor]], PackedWeight]
 
 
 @dataclass(frozen=True)
@@ -68,8 +43,8 @@ def read_quantization(folder: Path) -> Quantization | None:
     Raises:
         CheckpointError: a format that is not read here, or not in this variant.
     """
-    raw = read_json(folder / "config.json").get("quantization_config")
-    if not isinstance(raw, Mapping) or not raw.get("quant_method"):
+    raw = public_formats.declared(folder)
+    if raw is None:
         return None
     method = str(raw["quant_method"])
     if method == master.METHOD:
@@ -81,10 +56,10 @@ def read_quantization(folder: Path) -> Quantization | None:
         words = f"a master of autoglm-phone, mostly {bits}-bit"
         return Quantization(method, words, frozenset({*answers, method}), raw, config)
     if method == "compressed-tensors":
-        bits = _portable_bits(folder, raw)
+        bits = public_formats.portable_bits(folder, raw)
         return Quantization(method, f"compressed-tensors of {bits} bits", frozenset({method, f"int{bits}"}), raw)
     if method in ("awq", "gptq"):
-        bits = _classic_bits(folder, method, raw)
+        bits = public_formats.classic_bits(folder, method, raw)
         return Quantization(method, f"classic {method.upper()} of {bits} bits", frozenset({method, f"int{bits}"}), raw)
     raise CheckpointError(
         f"{folder} holds weights quantized by {method!r}, which this engine does not read; it reads autoglm, "
@@ -136,7 +111,7 @@ def open_weights(
         master.verify(folder, found.master)
         table = _master_table(found.master, rename)
     else:
-        table = _public_table(folder, checkpoint, found)
+        table = public_formats.table(folder, checkpoint, found.method, found.config)
     return QuantizedCheckpoint(checkpoint, table)
 
 
@@ -233,127 +208,8 @@ def _master_reader(name: str, spec: master.ModuleSpec) -> Callable[[Mapping[str,
 
     def read(tensors: Mapping[str, Tensor]) -> PackedWeight:
         for part, (dtype, shape) in wanted.items():
-            _fits(f"{name}.{part}", tensors.get(part), dtype, shape)
+            fits(f"{name}.{part}", tensors.get(part), dtype, shape)
         zeros = None if spec.symmetric else tensors["zeros"]
         return PackedWeight(spec.bits, spec.columns, tensors["qweight"], tensors["scales"], zeros, spec.activation_bits)
 
     return read
-
-
-def _fits(name: str, tensor: Tensor | None, dtype: torch.dtype | None, shape: tuple[int, ...]) -> Tensor:
-    if tensor is None:
-        raise CheckpointError(f"tensor {name} is missing: the checkpoint is incomplete")
-    if tuple(tensor.shape) != shape or (dtype is not None and tensor.dtype != dtype):
-        raise CheckpointError(
-            f"tensor {name} is {tensor.dtype} {tuple(tensor.shape)}; config.json asks for {dtype or 'floats'} {shape}"
-        )
-    return tensor
-
-
-def _portable_bits(folder: Path, raw: Mapping[str, Any]) -> int:
-    groups = raw.get("config_groups")
-    if raw.get("format") != "pack-quantized" or not isinstance(groups, Mapping) or len(groups) != 1:
-        raise CheckpointError(
-            f"{folder}: of compressed-tensors this engine reads the pack-quantized format with one group, not "
-            f"{raw.get('format')!r} with {len(groups) if isinstance(groups, Mapping) else 0}"
-        )
-    scheme = next(iter(groups.values()))
-    weights = scheme.get("weights") if isinstance(scheme, Mapping) else None
-    weights = weights if isinstance(weights, Mapping) else {}
-    symmetric, bits = weights.get("symmetric", True), weights.get("num_bits")
-    whole = weights.get("strategy") in ("group", "channel") and weights.get("type", "int") == "int"
-    if bits not in (4, 8) or not symmetric or not whole or scheme.get("input_activations"):
-        raise CheckpointError(
-            f"{folder}: of compressed-tensors this engine reads symmetric int4 and int8 weights in groups or by row, "
-            f"with float inputs; these are {dict(weights)}"
-        )
-    return int(bits)
-
-
-def _classic_bits(folder: Path, method: str, raw: Mapping[str, Any]) -> int:
-    bits, version = raw.get("bits"), str(raw.get("version", "gemm")).lower()
-    if method == "awq" and (bits != 4 or version != "gemm"):
-        raise CheckpointError(f"{folder}: of AWQ this engine reads 4 bits, version gemm; not {bits} bits, {version}")
-    if method == "gptq" and (
-        bits not in packing.BITS or raw.get("checkpoint_format", "gptq") not in ("gptq", "gptq_v2")
-    ):
-        raise CheckpointError(
-            f"{folder}: of GPTQ this engine reads 2, 3, 4 or 8 bits, checkpoint_format gptq or gptq_v2; not "
-            f"{bits} bits, {raw.get('checkpoint_format')!r}"
-        )
-    return int(bits)  # type: ignore[arg-type]
-
-
-def _public_table(folder: Path, checkpoint: Checkpoint, found: Quantization) -> dict[str, Stored]:
-    """Modules are found by their tensors: public formats do not list them."""
-    parts = _SUFFIXES[found.method]
-    main = "." + parts[0]
-    table = {}
-    for stored in list(checkpoint.names()):
-        if not stored.endswith(main):
-            continue
-        name = stored.removesuffix(main)
-        for part in _REFUSED.get(found.method, ()):
-            if f"{name}.{part}" in checkpoint:
-                raise CheckpointError(f"{folder}: {name} has a {part}, which this engine does not read")
-        if found.method == "compressed-tensors":
-            table[name] = _portable(name, checkpoint, parts, found)
-        else:
-            table[name] = _classic(name, checkpoint, parts, found)
-    if not table:
-        raise CheckpointError(
-            f"{folder}: config.json says {found.words}, but no tensor is called *{main}; the files belong to another "
-            "model, or the download is incomplete"
-        )
-    return table
-
-
-def _portable(name: str, checkpoint: Checkpoint, parts: tuple[str, ...], found: Quantization) -> Stored:
-    bits = 8 if "int8" in found.answers_to else 4
-    rows, columns = (int(size) for size in checkpoint.get(name + ".weight_shape").tolist())
-
-    def read(tensors: Mapping[str, Tensor]) -> PackedWeight:
-        words = -(-columns * bits // 32)
-        packed = _fits(name + ".weight_packed", tensors.get("weight_packed"), torch.int32, (rows, words))
-        scales = tensors.get("weight_scale")
-        groups = 1 if scales is None or scales.dim() < 2 else scales.shape[1]
-        scales = _fits(name + ".weight_scale", scales, None, (rows, groups))
-        if columns % groups:
-            raise CheckpointError(f"{name}: {groups} groups do not divide {columns} columns")
-        codes = packed.contiguous().view(torch.uint8)[:, : packing.packed_width(columns, bits)].contiguous()
-        return PackedWeight(bits, columns, codes, scales)
-
-    return Stored("linear", (rows, columns), parts, read)
-
-
-def _classic(name: str, checkpoint: Checkpoint, parts: tuple[str, ...], found: Quantization) -> Stored:
-    bits = int(found.config["bits"])
-    qweight, scales = checkpoint.get(name + ".qweight"), checkpoint.get(name + ".scales")  # mapped, not read
-    columns = qweight.shape[0] if found.method == "awq" else qweight.shape[0] * 32 // bits
-    rows = scales.shape[1]
-    version = 2 if found.config.get("checkpoint_format") == "gptq_v2" else 1
-
-    def read(tensors: Mapping[str, Tensor]) -> PackedWeight:
-        missing = [part for part in ("qweight", "qzeros", "scales") if part not in tensors]
-        if missing:
-            raise CheckpointError(f"tensor {name}.{missing[0]} is missing: the checkpoint is incomplete")
-        pieces = []
-        for start in range(0, rows, _SLICE):
-            end = min(rows, start + _SLICE)
-            word = slice(start * bits // 32, end * bits // 32)
-            part = {"qzeros": tensors["qzeros"][:, word], "scales": tensors["scales"][:, start:end]}
-            if found.method == "awq":
-                pieces.append(classic.read_awq({**part, "qweight": tensors["qweight"][:, word]}))
-            else:
-                index = {"g_idx": tensors["g_idx"]} if "g_idx" in tensors else {}
-                part["qweight"] = tensors["qweight"][:, start:end]
-                pieces.append(classic.read_gptq({**part, **index}, bits, version=version))
-        codes = torch.cat([packing.pack_codes(piece.codes, bits) for piece in pieces])
-        scales = torch.cat([piece.scales for piece in pieces])
-        zeros = None
-        if any(piece.zeros is not None for piece in pieces):
-            empty = [torch.zeros_like(p.scales, dtype=torch.int8) if p.zeros is None else p.zeros for p in pieces]
-            zeros = packing.pack_codes(torch.cat(empty), bits)
-        return PackedWeight(bits, columns, codes, scales, zeros)
-
-    return Stored("linear", (rows, columns), parts, read)

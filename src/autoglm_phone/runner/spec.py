@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from autoglm_phone.errors import CheckpointError
 from autoglm_phone.models.glm4v.configuration import load_shape, read_json
+from autoglm_phone.runner.exit_addon import ExitAddon, load_addon
 
 NUM_SEGMENTS = 4
 
@@ -40,6 +41,7 @@ class DecoderSpec:
     cross_heads: int = 0
     max_media: int = 0
     exit_layers: tuple[int, ...] = ()
+    addon: ExitAddon | None = None  # where the exit heads are, if not in the checkpoint itself
     intermediate_size: int = 0
     merge_size: int = 2
     config: Any = None  # the family's own configuration object, for its towers
@@ -61,21 +63,31 @@ class DecoderSpec:
         return max(end - first for first, end in self.segments)
 
 
-def read_spec(folder: Path) -> DecoderSpec:
-    """The spec of a model folder.
+def read_spec(folder: Path, exits: str | None = None) -> DecoderSpec:
+    """The spec of a model folder; an add-on with exit heads says where the decoder is cut.
+
+    exits: as for `graph_file.find_exits`.
 
     Raises:
-        CheckpointError: no config.json, or not one of an architecture that we know.
+        CheckpointError: no config.json, not one of an architecture that we know, or an add-on of another checkpoint.
+        ConfigError: the chosen add-on does not exist.
     """
     raw = read_json(folder / "config.json")
     kind = raw.get("model_type")
     if kind == "autoglm_phone":
-        return _native(raw, folder)
-    if kind == "glm4v":
-        return _glm4v(folder)
-    raise CheckpointError(
-        f"{folder / 'config.json'} says model_type {kind!r}; this engine runs 'autoglm_phone' and 'glm4v' checkpoints"
-    )
+        spec = _native(raw, folder)
+    elif kind == "glm4v":
+        spec = _glm4v(folder)
+    else:
+        raise CheckpointError(
+            f"{folder / 'config.json'} says model_type {kind!r}; this engine runs 'autoglm_phone' and 'glm4v' "
+            "checkpoints"
+        )
+    addon = load_addon(folder, exits, spec.num_layers, spec.hidden_size)
+    if addon is None:
+        return spec
+    cuts = tuple(itertools.pairwise((0, *addon.layers, spec.num_layers)))
+    return replace(spec, segments=cuts, exit_layers=addon.layers, addon=addon)
 
 
 def cut_layers(num_layers: int, num_segments: int = NUM_SEGMENTS) -> tuple[tuple[int, int], ...]:

@@ -40,18 +40,18 @@ class RequestState:
     _tables: list[Ints] = field(default_factory=list)
     _lengths: list[int] = field(default_factory=list)  # entries of each table that are valid
     _epoch: int = -1
-    _retractions: int = 0
+    cut: tuple[int, int] = (0, 0)  # how often drafts were taken back, and the tokens that were right the last time
 
     @property
     def revision(self) -> int:
         """Changes whenever keys and values that were written for it may not be its own any more."""
-        return self.sequence.epoch + (self._retractions << 40)
+        return self.sequence.epoch + (self.cut[0] << 40)
 
     def begin_step(self) -> None:
         """Nothing is being tried out."""
         if self.drafts:  # of a step that failed
             self.drafts.clear()
-            self.retract()
+            self.retract(len(self.sequence.tokens))
         self.sampling.restore()
         self.looks.clear()
 
@@ -83,9 +83,9 @@ class RequestState:
         count = len(self.looks)
         return tuple((ordinal, share / count) for ordinal, share in total.items())
 
-    def retract(self) -> None:
-        """Drafts were processed, and some are wrong."""
-        self._retractions += 1
+    def retract(self, right: int) -> None:
+        """Drafts were processed, and only the first `right` tokens of the sequence stay."""
+        self.cut = (self.cut[0] + 1, right)
 
     def tokens(self, start: int, end: int) -> list[int]:
         """Token ids of [start, end), drafts included."""

@@ -33,7 +33,11 @@ class TowerStore:
         skeleton: makes a kind's module without weights (on the meta device).
         read: reads a kind's state dict, on the CPU.
         size: bytes of a kind's weights once loaded.
-        budget: bytes that loaded towers may take; None keeps all. A tower larger than it is loaded for its use only.
+        budget: bytes that loaded towers may take; None: any. A tower larger than it is loaded for its use only.
+        idle: seconds after which `rest` drops a tower that nobody used; None: never.
+
+    Attributes:
+        peak_bytes: the most that was loaded since somebody last set it.
     """
 
     def __init__(
@@ -44,10 +48,16 @@ class TowerStore:
         device: torch.device,
         dtype: torch.dtype,
         budget: int | None = None,
+        idle: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ):
         self.device = device
         self.dtype = dtype
         self.budget = budget
+        self.idle = idle
+        self.peak_bytes = 0
+        self._clock = clock
+        self._used: dict[str, float] = {}  # when each tower was used last
         self.loads: Counter[str] = Counter()
         self.unloads: Counter[str] = Counter()
         self._skeleton, self._read, self._size = skeleton, read, size
@@ -81,7 +91,16 @@ class TowerStore:
             yield self._loaded[kind][0], cold
         finally:
             self._in_use[kind] -= 1
+            self._used[kind] = self._clock()
             self._make_room(0)
+
+    def rest(self) -> None:
+        """Drop towers that nobody has used for a while. Cheap; call it between steps."""
+        if self.idle is None or not self._loaded:
+            return
+        now = self._clock()
+        for kind in [kind for kind in self._loaded if now - self._used.get(kind, now) >= self.idle]:
+            self.drop(kind)
 
     def drop(self, kind: str) -> bool:
         """Unload a tower; False if it is in use or not loaded."""
@@ -108,6 +127,7 @@ class TowerStore:
             ) from error
         size = sum(tensor.nbytes for tensor in tower.state_dict().values())
         self._loaded[kind] = (tower, size)
+        self.peak_bytes = max(self.peak_bytes, self.loaded_bytes)
         self.loads[kind] += 1
         ms = 1000 * (time.perf_counter() - start)
         logger.info("loaded the %s tower in %.0f ms (%.1f MB)", kind, ms, size / 1e6)

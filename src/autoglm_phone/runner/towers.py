@@ -39,7 +39,8 @@ class Towers(ABC):
 
     Args:
         limit_bytes: how much output to keep.
-        memory: bytes of weights to keep; None keeps every tower that was loaded.
+        memory: bytes of weights to keep; None: all, or with `idle` the largest tower.
+        idle: seconds for which an unused tower stays; None: for ever.
     """
 
     kinds: frozenset[str]
@@ -53,6 +54,7 @@ class Towers(ABC):
         dtype: torch.dtype,
         limit_bytes: int,
         memory: int | None = None,
+        idle: float | None = None,
     ):
         self.spec = spec
         self.device = device
@@ -60,6 +62,8 @@ class Towers(ABC):
         self.cache: ByteLRU[str, Tensor] = ByteLRU(limit_bytes)
         self.runs: dict[str, int] = {"image": 0, "audio": 0}
         self._shards = reader(checkpoint)
+        if memory is None and idle is not None:
+            memory = max((self._shards.nbytes(self.prefixes[kind], dtype) for kind in self.kinds), default=0)
         self.store = TowerStore(
             self._empty,
             self._read,
@@ -67,6 +71,7 @@ class Towers(ABC):
             device,
             dtype,
             memory,
+            idle,
         )
         self._listeners: list[Callable[[TowerEvent], None]] = []
 

@@ -74,15 +74,7 @@ def load_decoder(
     tied = spec.tied or "lm_head.weight" not in checkpoint
     head = embedding if tied else checkpoint.get("lm_head.weight", (vocab, hidden))
     norm, packed_head = backend.pack_norm_linear(checkpoint.get("model.norm.weight", (hidden,)), head, None)
-    exits = {}
-    for depth in spec.exit_layers:
-        name = f"model.exits.{depth}."
-        if name + "norm.weight" in checkpoint:
-            exits[depth] = ExitWeights(
-                norm=backend.pack_norm(checkpoint.get(name + "norm.weight", (hidden,))),
-                down=backend.pack_linear(checkpoint.get(name + "down.weight"), None),
-                up=backend.pack_linear(checkpoint.get(name + "up.weight"), None),
-            )
+    exits = _exits(checkpoint, spec, backend)
     if exits:
         # Exits share the head, so the final norm must not be folded into it.
         norm, packed_head = backend.pack_norm(checkpoint.get("model.norm.weight")), backend.pack_linear(head, None)
@@ -95,13 +87,37 @@ def load_decoder(
     segments: Sequence[list[LayerWeights]]
     segments = SegmentStore(pack, count, backend.device, segment_memory) if offload else [pack(i) for i in range(count)]
     return DecoderWeights(
-        embedding=backend.pack_embedding(embedding),
+        embedding=backend.pack_tied_embedding(embedding, packed_head)
+        if tied and exits
+        else backend.pack_embedding(embedding),
         segments=segments,
         norm=norm,
         head=packed_head,
         exits=exits,
         memory=_memory(checkpoint, spec, backend),
     )
+
+
+def _exits(checkpoint: Checkpoint | QuantizedCheckpoint, spec: DecoderSpec, backend: Backend) -> dict[int, ExitWeights]:
+    """Of the add-on where there is one, else the checkpoint's own."""
+    names = ("norm.weight", "down.weight", "up.weight")
+    if spec.addon is not None:
+        found = spec.addon.tensors()
+    else:
+        own = {depth: f"model.exits.{depth}." for depth in spec.exit_layers}
+        found = {
+            depth: {n: checkpoint.get(at + n, (spec.hidden_size,) if n == names[0] else None) for n in names}
+            for depth, at in own.items()
+            if at + names[0] in checkpoint
+        }
+    return {
+        depth: ExitWeights(
+            norm=backend.pack_norm(head["norm.weight"]),
+            down=backend.pack_linear(head["down.weight"], None),
+            up=backend.pack_linear(head["up.weight"], None),
+        )
+        for depth, head in found.items()
+    }
 
 
 def _layer(checkpoint: Source, spec: DecoderSpec, backend: Backend, index: int) -> LayerWeights:

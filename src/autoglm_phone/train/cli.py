@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from autoglm_phone.train.adapters_cli import merge, qlora
+
 app = typer.Typer(help="Train the native family on the world.", invoke_without_command=True, no_args_is_help=False)
 
 Folder = Annotated[Path, typer.Option()]
@@ -122,6 +124,10 @@ def bundle_command(
 
     for path in bundle(run, prepared, out, preset_of(run)):
         typer.echo(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
+
+
+app.command("qlora")(qlora)
+app.command("merge")(merge)
 
 
 if __name__ == "__main__":

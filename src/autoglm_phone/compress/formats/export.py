@@ -1,7 +1,8 @@
 """Masters in public formats: compressed-tensors (portable: vLLM, transformers), classic AWQ and classic GPTQ.
 
-The portable file is one compressed-tensors group, "pack-quantized": int4 symmetric, one group size for all. Codes of
-fewer bits lie in int4 boxes; a module with larger groups repeats its scales. True 3-bit files are left to the master:
+The portable file is one compressed-tensors group, symmetric, one group size for all: "pack-quantized" int4 (int8 where
+most weights have 8 bits), and "int-quantized" for a model trained for inputs in 8 bits. Codes of fewer bits lie in
+larger boxes; a module with larger groups repeats its scales. True 3-bit files are left to the master:
 public programs pack 3 bits differently under one name. What a format can't hold is written as floats and named in the
 format's ignore list. Quantized embeddings are written as floats too, because transformers loads quantized ones wrongly
 without a word; a tied head becomes a tensor of its own, quantized.
@@ -13,6 +14,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +42,16 @@ def export(folder: Path, out: Path, format: str, *, max_shard_bytes: int = 1 << 
         raise ConfigError(f"{out} already holds a model; choose another folder", param="out")
     reader = MasterReader(folder)
     config = read_json(folder / "config.json")
-    chosen = {name: spec for name, spec in reader.config.modules.items() if _holds(format, spec)}
+    box = _box(reader)
+    chosen = {name: spec for name, spec in reader.config.modules.items() if _holds(format, spec, box)}
     if not chosen:
         raise ConfigError(f"{folder} has no module that the {format} format can hold", param="format")
     floats = [name for name in reader.config.modules if name not in chosen]
     writer = ShardWriter(out, max_shard_bytes)
     dtype = getattr(torch, str(config.get("dtype") or config.get("torch_dtype") or "bfloat16"))
     if format == "compressed-tensors":
-        head = _tied_head(config, reader)
-        config["quantization_config"] = _portable(reader, chosen, writer, dtype, head)
+        head = _tied_head(config, reader, box)
+        config["quantization_config"] = _portable(reader, chosen, writer, dtype, head, box)
         if head is not None:
             config["tie_word_embeddings"] = False
     else:
@@ -72,16 +75,34 @@ def export(folder: Path, out: Path, format: str, *, max_shard_bytes: int = 1 << 
     return out
 
 
-def portable_tensors(weight: QuantizedWeight, group_size: int) -> dict[str, Tensor]:
-    """A linear in compressed-tensors' "pack-quantized" layout, codes in int4 boxes.
+@dataclass(frozen=True)
+class Box:
+    """What the portable file holds codes in. inputs: linears read inputs rounded to 8 bits, token by token."""
+
+    bits: int
+    inputs: bool
+
+
+def _box(reader: MasterReader) -> Box:
+    """8 bits if most weights of linears have them."""
+    counts = {4: 0, 8: 0}
+    linears = [spec for spec in reader.config.modules.values() if spec.kind == "linear"]
+    for spec in linears:
+        counts[8 if spec.bits == 8 else 4] += spec.rows * spec.columns
+    inputs = any(spec.activation_bits == 8 for spec in linears)
+    return Box(8 if inputs or counts[8] > counts[4] else 4, inputs)
+
+
+def portable_tensors(weight: QuantizedWeight, group_size: int, bits: int = 4) -> dict[str, Tensor]:
+    """A linear in compressed-tensors' "pack-quantized" layout, codes in boxes of 4 or 8 bits.
 
     Args:
         group_size: divides the weight's own; its scales are repeated.
     """
     spec = weight.spec
     repeat = spec.group_size // group_size
-    packed = packing.pack_codes(weight.codes, 4)
-    words = -(-spec.columns // 8)
+    packed = packing.pack_codes(weight.codes, bits)
+    words = -(-spec.columns * bits // 32)
     packed = torch.nn.functional.pad(packed, (0, words * 4 - packed.shape[1]))
     return {
         "weight_packed": packed.contiguous().view(torch.int32),
@@ -91,48 +112,54 @@ def portable_tensors(weight: QuantizedWeight, group_size: int) -> dict[str, Tens
 
 
 def _portable(
-    reader: MasterReader, chosen: dict[str, ModuleSpec], writer: ShardWriter, dtype: torch.dtype, head: str | None
+    reader: MasterReader,
+    chosen: dict[str, ModuleSpec],
+    writer: ShardWriter,
+    dtype: torch.dtype,
+    head: str | None,
+    box: Box,
 ) -> dict[str, Any]:
     held_specs = [*chosen.values(), *([reader.config.modules[head]] if head is not None else [])]
     group = math.gcd(*(spec.group_size for spec in held_specs))
-    for name in chosen:
-        for part, tensor in portable_tensors(reader.module(name), group).items():
+    names = {name: name for name in chosen} | ({"lm_head": head} if head is not None else {})
+    for name, source in names.items():
+        weight = reader.module(source)
+        if box.inputs:
+            tensors = {"weight": weight.codes.contiguous(), "weight_scale": weight.scales}
+        else:
+            tensors = portable_tensors(weight, group, box.bits)
+        for part, tensor in tensors.items():
             writer.add(f"{name}.{part}", tensor.to(dtype) if part == "weight_scale" else tensor)
-    if head is not None:
-        for part, tensor in portable_tensors(reader.module(head), group).items():
-            writer.add(f"lm_head.{part}", tensor.to(dtype) if part == "weight_scale" else tensor)
-    held = {*chosen, *(["lm_head"] if head is not None else [])}
-    ignore = [name for name in _all_linears(reader) if name not in held]
-    weights = {
-        "num_bits": 4,
-        "type": "int",
-        "symmetric": True,
-        "strategy": "group",
-        "group_size": group,
-        "dynamic": False,
-        "observer": "minmax",
-    }
+    ignore = [name for name in _all_linears(reader) if name not in names]
+    weights: dict[str, Any] = {"num_bits": box.bits, "type": "int", "symmetric": True, "dynamic": False}
+    weights |= {"strategy": "channel"} if box.inputs else {"strategy": "group", "group_size": group}
+    scheme: dict[str, Any] = {"targets": ["Linear"], "weights": {**weights, "observer": "minmax"}}
+    if box.inputs:
+        inputs = {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "token", "dynamic": True}
+        scheme["input_activations"] = inputs
     return {
         "quant_method": "compressed-tensors",
-        "format": "pack-quantized",
+        "format": "int-quantized" if box.inputs else "pack-quantized",
         "quantization_status": "compressed",
-        "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights}},
+        "config_groups": {"group_0": scheme},
         "ignore": sorted(ignore),
     }
 
 
-def _tied_head(config: dict[str, Any], reader: MasterReader) -> str | None:
-    """The embedding's module name if the head reads it."""
+def _tied_head(config: dict[str, Any], reader: MasterReader, box: Box) -> str | None:
+    """The embedding's module name if the head reads it, and the format can hold it."""
     text = config.get("text_config") or {}
     tied = bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False)))
     names = [n for n, spec in reader.config.modules.items() if spec.kind == "embedding" and spec.symmetric]
-    return names[0] if tied and names and reader.config.modules[names[0]].bits <= 4 else None
+    # With 8-bit inputs the head would get them too, which it was not made for.
+    return names[0] if tied and names and not box.inputs and reader.config.modules[names[0]].bits <= box.bits else None
 
 
-def _holds(format: str, spec: ModuleSpec) -> bool:
+def _holds(format: str, spec: ModuleSpec, box: Box) -> bool:
     if format == "compressed-tensors":
-        return spec.kind == "linear" and spec.symmetric and spec.bits <= 4
-    return classic.fits(format, spec)
+        fits = spec.kind == "linear" and spec.symmetric and spec.bits <= box.bits
+        return fits and (not box.inputs or (spec.activation_bits == 8 and spec.groups == 1))
+    return classic.fits(format, spec) and spec.activation_bits is None
 
 
 def _linears(reader: MasterReader, names: list[str]) -> list[str]:

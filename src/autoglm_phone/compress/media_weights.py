@@ -1,0 +1,126 @@
+"""How much each position of the calibration samples should count, from gradients instead of by guess.
+
+A rounding error at a position changes the predictions by its product with the gradient there. Tokens of one modality
+feel more of it than those of another, and plain statistics, where every position counts alike, follow whichever are
+most. MBQ (Li et al. 2024) weighs vision and language tokens by the mean |gradient| of each; `kinds` does that for the
+four kinds of position that we know (text, picture-conditioned, speech-conditioned, placeholders). `squares` uses the
+mean square, which is what the second-order change of a squared error asks for; `positions` gives each position its own.
+
+The gradient is that of log p(y), y drawn from the model itself, in front of every decoder unit; each unit counts alike.
+The backward pass streams as `sensitivity` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from autoglm_phone.compress.calibrate import GRADIENTS, KINDS, Sample
+from autoglm_phone.compress.opening import Opened
+from autoglm_phone.compress.plan import EMBEDDING, HEAD
+from autoglm_phone.compress.progress import Say, silent
+from autoglm_phone.compress.units import State, forward, move
+from autoglm_phone.errors import ConfigError
+
+_ASKED = 32  # samples that a mean of each kind is taken from: states of all units wait for the way back
+_LARGEST = 20.0  # of one position, in means: a single token must not make a Hessian by itself
+
+
+def weigh(
+    opened: Opened,
+    samples: Sequence[Sample],
+    rule: str,
+    device: torch.device,
+    *,
+    seed: int = 0,
+    say: Say = silent,
+) -> list[Sample]:
+    """The samples with their weights multiplied by their sensitivity; the mean weight stays what it was.
+
+    Raises:
+        ConfigError: an unknown rule.
+    """
+    if rule not in GRADIENTS:
+        raise ConfigError(f"gradients: {rule!r} is unknown; use {', '.join(GRADIENTS)}", param="recipe")
+    asked = samples if rule == "positions" else samples[:_ASKED]
+    found = sensitivities(opened, asked, device, squared=rule != "kinds", seed=seed)
+    shares = by_kind(asked, found)
+    said = ", ".join(f"{kind} {share:.2f}" for kind, share in shares.items())
+    say(f"weight of positions by gradient ({rule}): {said}")
+    made = []
+    for index, sample in enumerate(samples):
+        if rule == "positions":
+            factors = found[index].clamp_max(_LARGEST).tolist()
+        else:
+            factors = [shares.get(KINDS[kind], 1.0) for kind in sample.kinds]
+        weights = tuple(w * f for w, f in zip(sample.weights, factors, strict=True))
+        made.append(replace(sample, weights=weights))
+    before = sum(sum(s.weights) for s in samples) / sum(len(s.weights) for s in samples)
+    after = sum(sum(s.weights) for s in made) / sum(len(s.weights) for s in made)
+    return [replace(s, weights=tuple(w * before / after for w in s.weights)) for s in made]
+
+
+def by_kind(samples: Sequence[Sample], values: Sequence[Tensor]) -> dict[str, float]:
+    """Mean sensitivity of each kind of position."""
+    kinds = torch.cat([torch.tensor(sample.kinds) for sample in samples])
+    every = torch.cat(list(values))
+    return {KINDS[kind]: float(every[kinds == kind].mean()) for kind in kinds.unique().tolist()}
+
+
+def sensitivities(
+    opened: Opened, samples: Sequence[Sample], device: torch.device, *, squared: bool = True, seed: int = 0
+) -> list[Tensor]:
+    """Of each sample, float [positions]: mean |g| (or g²) of the gradient in front of the decoder's units, 1.0 on
+    average over all positions of all samples."""
+    stages = opened.architecture.stages()
+    done: dict[str, list[State]] = {}
+    for stage in stages[:-1]:
+        states = stage.begin(samples, done)
+        for unit in stage.units:
+            states = forward(unit, opened.source.load(unit, device, torch.float32), states, device)
+        done[stage.name] = states
+    before: list[list[State]] = []
+    states = stages[-1].begin(samples, done)
+    for unit in stages[-1].units:
+        before.append(states)
+        if unit.name != HEAD:
+            states = forward(unit, opened.source.load(unit, device, torch.float32), states, device)
+    generator = torch.Generator(device=device).manual_seed(seed)
+    gradients: list[Tensor | None] = [None] * len(samples)
+    totals: list[Tensor] = [torch.zeros(len(sample.ids)) for sample in samples]
+    units = 0
+    for unit, states in zip(reversed(stages[-1].units), reversed(before), strict=True):
+        if unit.name == EMBEDDING:
+            break
+        module = opened.source.load(unit, device, torch.float32)
+        sizes = []
+        moved = False
+        for index, (state, gradient) in enumerate(zip(states, gradients, strict=True)):
+            here = move(state, device)
+            here["hidden"] = here["hidden"].detach().requires_grad_()
+            with torch.enable_grad():
+                made = unit.run(module, here)
+                if unit.name == HEAD:
+                    logits = made["logits"][0]
+                    drawn = torch.multinomial(logits.detach().softmax(-1), 1, generator=generator)
+                    logits.log_softmax(-1).gather(1, drawn).sum().backward()
+                elif "hidden" in made and gradient is not None:
+                    made["hidden"].backward(gradient.to(device))
+            own = here["hidden"].grad
+            if own is not None:
+                gradients[index], moved = own.cpu(), True
+            now = gradients[index]
+            sizes.append(torch.zeros(len(totals[index])) if now is None else _size(now[0], squared))
+        if moved and unit.name != HEAD:  # behind the last layer only the predicting positions have a gradient
+            mean = sum(float(size.sum()) for size in sizes) / sum(len(size) for size in sizes)
+            units += 1
+            for total, size in zip(totals, sizes, strict=True):
+                total += size / max(mean, 1e-30)
+    return [total / max(units, 1) for total in totals]
+
+
+def _size(gradient: Tensor, squared: bool) -> Tensor:
+    return gradient.square().mean(-1) if squared else gradient.abs().mean(-1)
