@@ -7,7 +7,7 @@ import random
 import pytest
 
 from autoglm_phone.engine.depth import DepthLayout, DepthRule, resolve
-from autoglm_phone.graph.exits import FIRST_SKIP, LAST_SKIP, ExitHistory
+from autoglm_phone.graph.exits import LAST_SKIP, ExitHistory
 from autoglm_phone.graph.plan import ExitPolicy
 
 ENDS = (6, 12, 18, 24)

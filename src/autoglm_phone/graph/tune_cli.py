@@ -38,9 +38,19 @@ def tune(
     workers: Annotated[int, typer.Option(help="processes that draw samples of the world")] = 1,
     seed: Annotated[int, typer.Option(help="of the adapters' start and of the order")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="go on where a stopped run was")] = False,
+    probe: Annotated[
+        int,
+        typer.Option(
+            help="then calibrate the exits and train the probe on so many samples of the world a category, into a "
+            "folder named as --out; 0: leave that to `exits calibrate` and `exits probe`"
+        ),
+    ] = 0,
 ) -> None:
-    """Train exit heads with the backbone frozen; `exits calibrate` and `exits probe` come next."""
+    """Train exit heads with the backbone frozen."""
     from autoglm_phone.errors import ConfigError
+    from autoglm_phone.graph import cli
+    from autoglm_phone.graph.graph_file import EXITS
+    from autoglm_phone.models.registry import locate
     from autoglm_phone.train.exit_heads import Losses
     from autoglm_phone.train.exit_tuning import TuneConfig
     from autoglm_phone.train.exit_tuning import tune as run
@@ -69,6 +79,10 @@ def tune(
     )
     made = run(model, out, config, resume=resume, say=typer.echo)
     typer.echo(f"wrote {out}: {made.steps} steps, {made.seconds:.0f} s, {out.stat().st_size / 1024:.0f} KiB")
+    if probe > 0:
+        beside = out.resolve() == locate(model) / EXITS
+        for command in (cli.calibrate, cli.probe):
+            command(model, out.with_suffix(""), probe, workers=workers, seed=seed, exits=str(out), install=beside)
 
 
 def _layers(text: str) -> tuple[int, ...]:
