@@ -35,6 +35,7 @@ from autoglm_phone.train.exit_tuning import TuneConfig, Tuning, tune
 from autoglm_phone.train.questions import listen
 from autoglm_phone.train.world import registry
 from glm4v_cases import CheckpointUnderTest, picture
+from quantized_cases import Widths, write_quantized
 
 LAYERS = (1, 3)
 SENTENCE = "tap the red button then open settings and find a photo of my cat in the list please"
@@ -274,6 +275,16 @@ def test_the_command_tunes_the_native_family_anew(tmp_path: Path):
     assert read_spec(locate("mini")).segments[0] == (0, 6)
     with pytest.raises(ConfigError, match="whole numbers"):
         CliRunner().invoke(app, ["tune", *options, "--layers", "x"], catch_exceptions=False)
+
+
+def test_heads_learn_on_packed_weights_too(folder: Path, config: TuneConfig, tmp_path: Path):
+    packed = write_quantized(folder, tmp_path / "packed", Widths(4, 3, symmetric=True))
+    shutil.rmtree(packed / "graph", ignore_errors=True)  # heads for the plain weights
+    made = tune(packed, packed / EXITS, replace(config, own=False), say=silent)
+    assert all(made.after[depth]["kl"] < 0.9 * made.before[depth]["kl"] for depth in LAYERS)
+    assert load_engine(packed).runner.layout.exits == set(LAYERS)  # type: ignore[attr-defined]
+    with pytest.raises(CheckpointError, match="other weights"):
+        load_engine(folder, EngineConfig(exits=str(packed / EXITS)))
 
 
 def test_generated_text_of_a_glm4v_model_is_heard(folder: Path):

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from autoglm_phone.config import DTYPES, EngineConfig
+from autoglm_phone.config import EngineConfig
 from autoglm_phone.engine.core import Engine
 from autoglm_phone.engine.loop import load_engine
 from autoglm_phone.engine.request import EngineRequest, MediaItem, SamplingParams
@@ -120,7 +120,7 @@ def open_reader(
     """
     width = 2 * spec.num_layers * spec.kv_heads * spec.head_dim * 4
     config = EngineConfig(
-        dtype=dtype if dtype in DTYPES else "auto",
+        dtype=dtype,
         device=device,
         max_num_seqs=batch,
         max_num_batched_tokens=2048,  # enough to keep a GPU busy, little enough to hold

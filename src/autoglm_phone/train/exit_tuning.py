@@ -166,7 +166,7 @@ class Tuning:
         held = max(1, len(order) // HELD_OUT)
         self.samples = self._answered(samples) if config.own else samples
         self.held, self.learned = order[:held], order[held:]
-        self._kept: dict[int, tuple[States, Tensor]] = {}
+        self.kept: dict[int, tuple[States, Tensor]] = {}
         self._room = config.cache
 
     def finish(self, began: float) -> Tuned:
@@ -248,8 +248,8 @@ class Tuning:
 
     def _states(self, index: int) -> tuple[States, Tensor]:
         """Boundary states on the CPU at each token before one of the reply, and the reply's tokens."""
-        if index in self._kept:
-            return self._kept[index]
+        if index in self.kept:
+            return self.kept[index]
         sample = self.samples[index]
         places = [at for at in sample.answer_positions if at > 0]
         found = self.reader.read(sample.ids, sample.media, [at - 1 for at in places])
@@ -258,7 +258,7 @@ class Tuning:
         size = sum(state.nbytes for state in states.values())
         if size <= self._room:
             self._room -= size
-            self._kept[index] = made
+            self.kept[index] = made
         return made
 
     def _answered(self, samples: list[Sample]) -> list[Sample]:

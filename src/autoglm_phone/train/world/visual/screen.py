@@ -27,6 +27,7 @@ from autoglm_phone.train.world.visual.degrade import degrade, reframe
 from autoglm_phone.train.world.visual.labelled import finished
 from autoglm_phone.train.world.visual.layouts import LAYOUTS, Layout
 from autoglm_phone.train.world.visual.prompts import as_alternative, pick_frame, wrap
+from autoglm_phone.train.world.visual.regions import look_at, written
 from autoglm_phone.train.world.visual.stage import Stage
 from autoglm_phone.train.world.visual.tasks import Screen, Task
 from autoglm_phone.train.world.visual.theme import pick_theme
@@ -126,7 +127,12 @@ def build_read(rng: random.Random, split: Split, unseen: bool) -> Draft:
     while not (shown := render(rng, split, unseen)).reads:
         pass  # a screen with nothing to ask, such as a bare form without status bar
     reads = _spread(rng, shown.reads, 6)
-    pairs = [(Turn("user", f"<image>{t.question}"), Turn("assistant", t.answer, t.thought)) for t in reads]
+    picture = shown.picture
+    thoughts = [look_at(picture, written(picture, t.answer), shown.lang) for t in reads]
+    pairs = [
+        (Turn("user", f"<image>{t.question}"), Turn("assistant", t.answer, thought))
+        for t, thought in zip(reads, thoughts, strict=True)
+    ]
     return Draft(shown.lang, 1, pairs[0], reads[0].truth, (shown.picture,), alternatives=tuple(pairs[1:]))
 
 

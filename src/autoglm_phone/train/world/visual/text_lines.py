@@ -16,6 +16,7 @@ from autoglm_phone.train.world.visual.canvas import Color, make_canvas, pick_typ
 from autoglm_phone.train.world.visual.content import Content
 from autoglm_phone.train.world.visual.degrade import degrade
 from autoglm_phone.train.world.visual.labelled import finished
+from autoglm_phone.train.world.visual.regions import look_at, written
 from autoglm_phone.train.world.visual.tasks import phrase
 from autoglm_phone.train.world.visual.theme import BRIGHT, mix
 
@@ -127,11 +128,14 @@ def build_ocr(rng: random.Random, split: Split, unseen: bool) -> Draft:
         y += size * rng.uniform(1.35, 2.2)
     regions = finished(canvas.regions, *canvas.size)
     picture = Picture(degrade(canvas.pixels(), rng), canvas.visible_glyphs(), regions)
-    asked = [(phrase(rng, _LINE[lang], unseen).format(i + 1), line) for i, line in enumerate(lines)]
+    asked = [
+        (phrase(rng, _LINE[lang], unseen).format(i + 1), line, look_at(picture, written(picture, line), lang))
+        for i, line in enumerate(lines)
+    ]
     rng.shuffle(asked)
     if sum(map(len, lines)) < 60 or not asked:
-        asked.insert(rng.choice((0, len(asked))), (phrase(rng, _ALL[lang], unseen), "\n".join(lines)))
-    pairs = [(Turn("user", f"<image>{q}"), Turn("assistant", a)) for q, a in asked[:6]]
+        asked.insert(rng.choice((0, len(asked))), (phrase(rng, _ALL[lang], unseen), "\n".join(lines), ""))
+    pairs = [(Turn("user", f"<image>{q}"), Turn("assistant", a, thought)) for q, a, thought in asked[:6]]
     truth = {"kind": "ocr", "text": asked[0][1]}
     return Draft(lang, 1, pairs[0], truth, (picture,), alternatives=tuple(pairs[1:]))
 
