@@ -1,6 +1,6 @@
 """Exits for a checkpoint that has none: a tiny GLM-4.1V-shaped model, trained here, gets its exit heads.
 
-    python benchmarks/exit_tuning.py [--out runs/exit_tuning] [--train-minutes 5] [--samples 512] [--steps 300]
+    python benchmarks/exit_tuning.py [--out runs/exit_tuning] [--train-minutes 5] [--samples 240] [--steps 150]
 
 1. trains transformers' own GLM-4.1V class (10 layers, hidden 128, a tower of 2 blocks, the mini's tokenizer and
    template) on the world's text and pictures for some minutes of CPU time, and saves it as a checkpoint;
@@ -24,16 +24,17 @@ import platform
 import random
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+import typer
 from torch import Tensor
 from transformers import Glm4vConfig, Glm4vForConditionalGeneration
-from typer.testing import CliRunner
 
 from autoglm_phone.bench.world import messages
 from autoglm_phone.compress import calibrate
@@ -44,6 +45,7 @@ from autoglm_phone.llm import LLM
 from autoglm_phone.models.glm4v.processing import pixel_values
 from autoglm_phone.models.registry import locate
 from autoglm_phone.runner.spec import read_spec
+from autoglm_phone.train import exit_records
 from autoglm_phone.train.encode import ID
 from autoglm_phone.train.exit_heads import Losses
 from autoglm_phone.train.exit_tuning import TuneConfig, Tuning
@@ -108,6 +110,12 @@ def make_config() -> Glm4vConfig:
     )
 
 
+def copy_tokenizer(folder: Path) -> None:
+    """The mini's, with its template and the tokens that end an answer."""
+    for name in TOKENIZER:
+        shutil.copy(locate("mini") / name, folder / name)
+
+
 def new_checkpoint(folder: Path, seed: int) -> Glm4vForConditionalGeneration:
     """An untrained model folder."""
     torch.manual_seed(seed)
@@ -117,8 +125,7 @@ def new_checkpoint(folder: Path, seed: int) -> Glm4vForConditionalGeneration:
         for norm in (layer.post_self_attn_layernorm, layer.post_mlp_layernorm):
             torch.nn.init.constant_(norm.weight, 0.3)
     model.save_pretrained(folder)
-    for name in TOKENIZER:
-        shutil.copy(locate("mini") / name, folder / name)
+    copy_tokenizer(folder)
     size = {"shortest_edge": 2 * 28 * 28, "longest_edge": 2 * 28 * 28 * IMAGE_TOKENS}
     preprocessor = {
         "image_processor_type": "Glm4vImageProcessor",
@@ -201,6 +208,7 @@ def train(folder: Path, minutes: float, count: int, seed: int) -> None:
                     f"step {step}, {spent:.0f} of {budget:.0f} s, loss {float(loss):.3f}, right {right:.2f}", flush=True
                 )
     model.eval().save_pretrained(part)
+    copy_tokenizer(part)  # transformers has just written its own idea of how answers end
     part.replace(folder)
 
 
@@ -216,10 +224,8 @@ def command(*arguments: str) -> None:
     """A sub-command of `autoglm-phone exits`, in this process."""
     print(f"$ autoglm-phone exits {' '.join(arguments)}", flush=True)
     began = time.process_time()
-    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
-    print(result.output.rstrip(), f"\n({time.process_time() - began:.0f} s of CPU time)", flush=True)
-    if result.exit_code:
-        raise SystemExit(result.exit_code)
+    typer.main.get_command(app)(list(arguments), standalone_mode=False)
+    print(f"({time.process_time() - began:.0f} s of CPU time)", flush=True)
 
 
 def ablate(folder: Path, out: Path, base: TuneConfig) -> None:
@@ -229,9 +235,9 @@ def ablate(folder: Path, out: Path, base: TuneConfig) -> None:
         "CE alone": replace(base, losses=Losses(ce=1.0, kl=0.0)),
         "CE + KL": replace(base, losses=Losses(ce=1.0, kl=1.0)),
         "KL, lr 1e-3": replace(base, lr=1e-3),
-        "KL, lr 1e-2": replace(base, lr=1e-2),
-        "KL, norm alone": replace(base, rank=1, lr=base.lr),
-        "KL, rank 32": replace(base, rank=32),
+        "KL, lr 3e-3": replace(base, lr=3e-3),
+        "KL, norm alone": replace(base, rank=1),
+        "KL, rank 8": replace(base, rank=8),
         "KL, rank 128": replace(base, rank=128),
         "KL, learned from given replies": base,
     }
@@ -243,12 +249,12 @@ def ablate(folder: Path, out: Path, base: TuneConfig) -> None:
                      given if first is None else first.samples, silent)  # fmt: skip
         if first is None:
             first = run
-        run._kept = first._kept  # the states are the same
+        run.kept = first.kept  # the states are the same
         if name.endswith("given replies"):
             run.samples = list(run.samples)
             for index in run.learned:
                 run.samples[index] = given[index]
-            run._kept = {index: kept for index, kept in first._kept.items() if index in run.held}
+            run.kept = {index: kept for index, kept in first.kept.items() if index in run.held}
         if name.endswith("norm alone"):
             for head in run.heads.values():
                 head.up.weight.requires_grad_(False)
@@ -264,6 +270,18 @@ def ablate(folder: Path, out: Path, base: TuneConfig) -> None:
 
 
 def silent(line: str) -> None: ...
+
+
+def passed(traces: Sequence[Mapping[str, Any]]) -> float:
+    """Layers passed one after another for a token of `lossless`: each draft, and the token before them, goes through
+    the first segment by itself, then all of them through the rest together."""
+    layers = tokens = 0
+    for trace in traces:
+        first, last = trace["layers"][0], trace["layers"][-1]
+        for made, drafts, _ in trace["drafts"]:
+            layers += (drafts + 1) * first + last - first
+            tokens += made
+    return layers / max(1, tokens)
 
 
 def serve(folder: Path, count: int, risk: float, max_tokens: int) -> None:
@@ -298,6 +316,8 @@ def serve(folder: Path, count: int, risk: float, max_tokens: int) -> None:
             for a, b in zip(tokens, whole, strict=True)
         ]
         drafts = f", drafts accepted {accepted / drafted:.3f} of {drafted}" if drafted else ""
+        if drafted:
+            drafts += f", {passed([o.graph for o in outputs if o.graph]):.2f} layers' weights read a token"
         print(
             f"  {name:12s} same answers {same}/{len(talks)}, tokens alike {sum(alike) / len(alike):.3f}, read after "
             f"{sum(depths) / max(1, len(depths)):.2f} layers a token, {sum(map(len, tokens))} tokens, CPU time "
@@ -314,11 +334,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/exit_tuning"))
     parser.add_argument("--train-minutes", type=float, default=5.0)
     parser.add_argument("--train-samples", type=int, default=2400)
-    parser.add_argument("--samples", type=int, default=512, help="conversations to tune on")
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--records", type=int, default=12, help="samples a category to calibrate on")
-    parser.add_argument("--fresh", type=int, default=6, help="prompts a category to answer")
-    parser.add_argument("--max-tokens", type=int, default=96)
+    parser.add_argument("--samples", type=int, default=240, help="conversations to tune on")
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--records", type=int, default=8, help="samples a category to calibrate on")
+    parser.add_argument("--fresh", type=int, default=3, help="prompts a category to answer")
+    parser.add_argument("--max-tokens", type=int, default=48, help="longest answer: a model this young seldom ends")
     parser.add_argument("--risk", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--ablate", action="store_true")
@@ -334,14 +354,25 @@ def main() -> None:
     before, addon = bits(folder), folder / "graph" / "exits.safetensors"
     if not addon.exists():
         command("tune", "--model", str(folder), "--out", str(addon), "--layers", EXITS, "--steps", str(args.steps),
-                "--samples", str(args.samples), "--seed", str(args.seed))  # fmt: skip
+                "--samples", str(args.samples), "--max-answer", str(args.max_tokens),
+                "--seed", str(args.seed))  # fmt: skip
     if args.ablate:
         print(f"losses, ranks and data after {args.steps} steps:", flush=True)
         layers = tuple(int(depth) for depth in EXITS.split(","))
         ablate(
-            folder, args.out, TuneConfig(layers=layers, rank=8, steps=args.steps, samples=args.samples, seed=args.seed)
+            folder,
+            args.out,
+            TuneConfig(
+                layers=layers,
+                rank=32,
+                steps=args.steps,
+                samples=args.samples,
+                max_answer=args.max_tokens,
+                seed=args.seed,
+            ),
         )
         return
+    exit_records.MAX_TOKENS = args.max_tokens
     options = ("--model", str(folder), "--out", str(args.out / "exits"), "--count", str(args.records), "--install",
                "--categories", ",".join(FRESH), "--risks", f"{args.risk / 2},{args.risk},{2 * args.risk}")  # fmt: skip
     command("calibrate", *options)

@@ -229,7 +229,7 @@ def test_towers_load_when_they_are_needed_and_the_log_says_so(start: Start, capl
 def test_the_metrics_tell_of_depths_drafts_and_towers(start: Start) -> None:
     api = start(tower_memory=1)  # too little for any tower: each is dropped after its use
     made = ask(api, graph={"max_depth": 6})
-    ask(api, [picture_part((64, 64)), {"type": "text", "text": "?"}], max_tokens=4)
+    ask(api, [picture_part((64, 64)), {"type": "text", "text": "?"}], max_tokens=4, graph={"policy": "full"})
     text = httpx.get(f"{api.url}/metrics").text
     values = {k: float(v) for k, v in re.findall(r"^autoglm_phone:(\S+) (\S+)$", text, re.MULTILINE)}
     tokens = made["usage"]["completion_tokens"]

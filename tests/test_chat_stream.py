@@ -121,3 +121,25 @@ def test_stop_strings_do_not_depend_on_the_cuts(text: str, stops: list[str], dat
         assert text.startswith(out + found)
         assert not any(s in out for s in stops)
         assert len(out) <= max(ends)
+
+
+def test_a_step_that_goes_past_a_stop_string_counts_only_what_was_used(tokenizer: Tokenizer) -> None:
+    from autoglm_phone.chat.prompt import Prompt
+    from autoglm_phone.chat.service import ChoiceStream, Generation
+    from autoglm_phone.engine.request import SamplingParams, StepOutput
+
+    ids = tuple(tokenizer.encode_prompt("one STOP two three"))
+    made = []
+    for size in (1, len(ids)):
+        generation = Generation("r", Prompt((1,)), SamplingParams(stop=("STOP",)), raw=True)
+        stream = ChoiceStream(tokenizer, generation, 0)
+        update, text, tokens = None, "", 0
+        for start in range(0, len(ids), size):
+            update = stream.push(StepOutput("r", ids[start : start + size]))
+            text, tokens = text + update.delta.content, tokens + len(update.token_ids)
+            if update.finish_reason is not None:
+                break
+        assert update is not None
+        made.append((text, tokens, update.completion_tokens, update.finish_reason, update.stop_reason))
+    assert made[0] == made[1]
+    assert made[0][1] < len(ids)

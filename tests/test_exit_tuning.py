@@ -271,7 +271,7 @@ def test_the_command_tunes_the_native_family_anew(tmp_path: Path):
     assert "held out, after:  20 layers" in result.output
     spec = read_spec(locate("mini"), str(out))
     assert spec.segments == ((0, 4), (4, 20), (20, 24))
-    assert read_addon(out).rank == 16
+    assert read_addon(out).rank == 64
     assert read_spec(locate("mini")).segments[0] == (0, 6)
     with pytest.raises(ConfigError, match="whole numbers"):
         CliRunner().invoke(app, ["tune", *options, "--layers", "x"], catch_exceptions=False)

@@ -281,15 +281,20 @@ class ChoiceStream:
         self._cached_tokens = 0
 
     def push(self, step: StepOutput) -> Update:
-        self._completion_tokens += len(step.token_ids) + (step.stop_token_id is not None)
         self._cached_tokens = max(self._cached_tokens, step.cached_tokens)
         delta = Delta()
         parser = self._parser
+        used = 0  # a step of several tokens may go past the end of the answer
         for i, token in enumerate(step.token_ids):
+            if parser.stopped is not None or parser.closed:
+                break
+            used += 1
             shown = self._show_all or parser.channel == "answer"
             _extend(delta, self._presenter.present(parser.feed([token])))
             if step.logprobs and i < len(step.logprobs) and shown and not parser.is_tag(token):
                 self._logprobs.append(step.logprobs[i])
+        whole = used == len(step.token_ids)
+        self._completion_tokens += used + (whole and step.stop_token_id is not None)
         reason: str | None = step.finish_reason
         by_client = step.stop_token_id in self._stop_ids  # the model's own EOS is no news to the client
         stop_reason: str | int | None = step.stop_token_id if by_client else None
@@ -302,7 +307,7 @@ class ChoiceStream:
         update = Update(
             self._index,
             delta,
-            token_ids=step.token_ids,
+            token_ids=step.token_ids[:used],
             prompt_logprobs=step.prompt_logprobs,
             finish_reason=reason,
             stop_reason=stop_reason,

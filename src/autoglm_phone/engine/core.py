@@ -56,7 +56,6 @@ class Engine:
         self.config = config
         self.runner = runner
         self.planning = Planning(config, planner, facts_of)
-        self.thought_end = thought_end
         self.pool = PagePool(runner.num_pages, runner.page_size)
         self.scheduler = Scheduler(
             self.pool,
@@ -80,6 +79,15 @@ class Engine:
         self._late: list[StepOutput] = []  # of requests that failed outside of their step
         self._sequences: dict[str, Sequence] = {}
         self._order = itertools.count()
+
+    @property
+    def thought_end(self) -> tuple[int, ...]:
+        """Tokens that end a thought; a tokenizer may tell them after the engine was made."""
+        return self._plans.thought_end
+
+    @thought_end.setter
+    def thought_end(self, tokens: tuple[int, ...]) -> None:
+        self._plans.thought_end = tokens
 
     def check_request(self, request: EngineRequest) -> None:
         """Can this request run at all? Reads nothing that changes, so any thread may call it.

@@ -246,7 +246,7 @@ def load_engine(
         planner = own = planner_for(folder, config, runner.layout.ends, runner.layout.exits, runner.kv_kinds)
         if own is not None:
             spec, device = runner.spec, runner.decoder.backend.device
-            runner.cascade.depth_probe = load_probe(folder, own.settings.depths, spec.hidden_size, device)
+            runner.cascade.depth_probe = load_probe(folder, own.settings.depths, spec.hidden_size, device, config.exits)
     if not config.dynamic_graph:
         runner.towers.load_all()
     return Engine(config, runner, planner)

@@ -17,7 +17,7 @@ def tune(
     layers: Annotated[
         str, typer.Option(help="comma-separated: exits after these layers; default: where the engine cuts the decoder")
     ] = "",
-    rank: Annotated[int | None, typer.Option(help="of the adapters; default: hidden size / 16")] = None,
+    rank: Annotated[int | None, typer.Option(help="of the adapters; default: hidden size / 4")] = None,
     steps: Annotated[int, typer.Option(help="updates")] = 400,
     minutes: Annotated[float | None, typer.Option(help="as many steps as fit, instead of --steps")] = None,
     batch: Annotated[int, typer.Option(help="conversations a step")] = 8,
@@ -30,7 +30,7 @@ def tune(
     max_tokens: Annotated[int, typer.Option(help="longer conversations lose their middle")] = 1024,
     kl: Annotated[float, typer.Option(help="weight of the divergence from full depth")] = 1.0,
     ce: Annotated[float, typer.Option(help="weight of the token that follows")] = 0.0,
-    lr: Annotated[float, typer.Option(help="highest learning rate")] = 3e-3,
+    lr: Annotated[float, typer.Option(help="highest learning rate; wide matrices get less")] = 1e-2,
     chunk: Annotated[int, typer.Option(help="tokens whose logits exist at once")] = 128,
     cache_mb: Annotated[int, typer.Option(help="MiB of boundary states to keep between epochs")] = 4096,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",

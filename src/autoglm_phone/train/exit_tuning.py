@@ -36,7 +36,8 @@ from autoglm_phone.train.frozen_head import final_norm, head_of
 
 MIX = {"text": 0.4, "picture": 0.35, "speech": 0.25}
 HELD_OUT = 8  # one conversation in so many is for measuring
-RANK_SHARE = 16  # hidden size / default rank
+RANK_SHARE = 4  # hidden size / default rank; logits cost far more than any rank does
+WIDTH = 128  # inputs of a matrix for which `lr` is meant
 TIMED = 8  # steps after which --minutes becomes a number of steps
 STATE = ".state"
 Say = Callable[[str], None]
@@ -44,7 +45,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class TuneConfig:
-    """layers: exits after them; empty: where the engine cuts this model. rank: of the adapters; None: H / 16.
+    """layers: exits after them; empty: where the engine cuts this model. rank: of the adapters; None: H / 4.
 
     minutes: instead of steps. batch: conversations a step. path: a JSONL file instead of the world. own: learn from
     the model's own answers to these conversations instead of the given ones. chunk: tokens whose logits exist at once.
@@ -62,7 +63,7 @@ class TuneConfig:
     max_tokens: int = 1024
     max_answer: int = 256
     losses: Losses = field(default_factory=Losses)
-    lr: float = 3e-3
+    lr: float = 1e-2  # of norms; of matrices with more than WIDTH inputs as much less as they have more
     warmup: int = 20
     chunk: int = 128
     cache: int = 4 << 30
@@ -157,7 +158,12 @@ class Tuning:
             start.path.unlink()
         self.heads.to(self.reader.device)
         self.project: Project = head_of(self.reader.decoder, folder)
-        self.optimizer = torch.optim.AdamW(self.heads.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=0.0)
+        # A step of Adam moves a matrix's outputs in proportion to its inputs (Yang et al. 2022, arXiv 2203.03466).
+        self.rates = [
+            config.lr * min(1.0, WIDTH / p.shape[-1] if p.dim() > 1 else 1.0) for p in self.heads.parameters()
+        ]
+        groups = [{"params": [p], "lr": rate} for p, rate in zip(self.heads.parameters(), self.rates, strict=True)]
+        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0)
         self.steps: int | None = config.steps if config.minutes is None else None
         self.done, self.elapsed = 0, 0.0
         self.before: dict[int, dict[str, float]] = {}
@@ -200,8 +206,8 @@ class Tuning:
     def step(self) -> dict[int, Tally]:
         """One update; its batch follows from the seed and the number of the step."""
         config = self.config
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.lr * self._schedule()
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * self._schedule()
         parts = [self._states(index) for index in self._batch(self.done)]
         states = {depth: torch.cat([part[0][depth] for part in parts]).to(self.reader.device) for depth in parts[0][0]}
         targets = torch.cat([part[1] for part in parts]).to(self.reader.device)
