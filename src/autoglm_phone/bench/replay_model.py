@@ -70,11 +70,7 @@ def random_decoder(
     backend = GraphBackend(
         device,
         dtype,
-        eps=spec.eps,
-        head_dim=spec.head_dim,
-        rotary_dim=spec.rotary_dim,
-        theta=spec.rope_theta,
-        mrope_section=spec.mrope_section,
+        **spec.backend_options,
     )
     generator = torch.Generator(device).manual_seed(seed)
 
@@ -195,11 +191,7 @@ def plain_states(decoder: Decoder, layout: Layout, lane: int, start: int, ids: l
     backend = TorchBackend(
         device,
         dtype,
-        eps=spec.eps,
-        head_dim=spec.head_dim,
-        rotary_dim=spec.rotary_dim,
-        theta=spec.rope_theta,
-        mrope_section=spec.mrope_section,
+        **spec.backend_options,
     )
     end, size = start + len(ids), layout.page_size
     position = torch.arange(start, end, device=device)

@@ -49,11 +49,7 @@ def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
     backend = (GraphBackend if graphs else TorchBackend)(
         device,
         dtype,
-        eps=spec.eps,
-        head_dim=spec.head_dim,
-        rotary_dim=spec.rotary_dim,
-        theta=spec.rope_theta,
-        mrope_section=spec.mrope_section,
+        **spec.backend_options,
     )
     checkpoint = open_weights(folder, quantization, rename=engine_name if spec.family == "glm4v" else None)
     if spec.family == "glm4v":

@@ -47,6 +47,17 @@ class DecoderSpec:
     config: Any = None  # the family's own configuration object, for its towers
 
     @property
+    def backend_options(self) -> dict[str, Any]:
+        """What a backend is told of the model."""
+        return {
+            "eps": self.eps,
+            "head_dim": self.head_dim,
+            "rotary_dim": self.rotary_dim,
+            "theta": self.rope_theta,
+            "mrope_section": self.mrope_section,
+        }
+
+    @property
     def num_layers(self) -> int:
         return self.segments[-1][1]
 
