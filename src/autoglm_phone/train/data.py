@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,16 @@ from autoglm_phone.models.native.audio import state_lengths
 from autoglm_phone.models.native.blocks import FAR
 from autoglm_phone.models.native.mel import HOP
 from autoglm_phone.train.encode import IGNORE, Encoder, Row
+from autoglm_phone.train.looks import Box, Sights
 from autoglm_phone.train.mixture import KINDS, BatchSizes
-from autoglm_phone.train.views import REGION_TOKENS, View, find_regions, shrink
+from autoglm_phone.train.views import REGION_TOKENS, View, find_regions, patches_in, shrink
 from autoglm_phone.train.world import registry
-from autoglm_phone.train.world.sample import Sample, Split
+from autoglm_phone.train.world.sample import Sample, Split, Turn
 
 log = logging.getLogger(__name__)
 PAD = 1
 ROW_LENGTHS = (96, 160, 320)  # tokens; rows of media batches wait for their like, and those past the last are few
+LOOKS = 160  # of one picture, over all its rows
 
 
 @dataclass
@@ -47,6 +49,8 @@ class Batch:
     spots: long [S, 2] of (flat patch index, region index): patches that lie in a labelled region; region_ids long
         [R, REGION_TOKENS] (PAD after the text), region_boxes float32 [R, 4] (center x, center y, width, height as
         fractions of the picture), region_text long [R]: equal for equal texts.
+    look_at: for kind "image" long [I, K], tokens that should look somewhere as row-within-picture * L + token (-1:
+        none); look_hits long [N, 3] of (picture, which of its K, patch in the padded grid): where it is right to look.
     ctc: characters of all clips. frames, ctc_sizes: mel frames and characters of each clip; not tensors, because the
         CTC loss wants them on the CPU.
     """
@@ -68,6 +72,8 @@ class Batch:
     region_ids: Tensor | None = None
     region_boxes: Tensor | None = None
     region_text: Tensor | None = None
+    look_at: Tensor | None = None
+    look_hits: Tensor | None = None
     ctc: Tensor | None = None
     frames: list[int] | None = None
     ctc_sizes: list[int] | None = None
@@ -145,6 +151,38 @@ def memory_layout(batch: Batch, media: list[tuple[tuple[str, int], ...]], max_me
     return torch.from_numpy(out)
 
 
+def thin_looks(rows: list[Row], most: int, rng: random.Random) -> list[Row]:
+    """The rows of one picture with at most `most` of their looks, drawn evenly."""
+    every = [(i, look) for i, row in enumerate(rows) for look in row.looks]
+    if len(every) <= most:
+        return rows
+    kept = rng.sample(every, most)
+    return [replace(row, looks=tuple(look for j, look in kept if j == i)) for i, row in enumerate(rows)]
+
+
+def look_targets(batch: Batch, rows: list[list[Row]]) -> tuple[Tensor | None, Tensor | None]:
+    """`Batch.look_at` and `Batch.look_hits` of an image batch, given each picture's rows; None where none looks."""
+    counts = [sum(len(row.looks) for row in own) for own in rows]
+    if batch.pixels is None or batch.grids is None or not any(counts):
+        return None, None
+    length, cols = batch.ids.shape[1], batch.pixels.shape[3] // 16
+    at = np.full((len(rows), -(-max(counts) // 32) * 32), -1, dtype=np.int64)
+    hits: list[np.ndarray] = []
+    whose: list[tuple[int, int]] = []
+    for i, (own, (high, wide)) in enumerate(zip(rows, batch.grids.tolist(), strict=True)):
+        places: dict[tuple[Box, ...], np.ndarray] = {}  # neighbouring tokens look at the same
+        looks = [(r * length + token, boxes) for r, row in enumerate(own) for token, boxes in row.looks]
+        for k, (token, boxes) in enumerate(looks):
+            if boxes not in places:
+                within = {y * cols + x for box in boxes for y, x in patches_in(box, high, wide)}
+                places[boxes] = np.fromiter(within, dtype=np.int64)
+            at[i, k] = token
+            hits.append(places[boxes])
+            whose.append((i, k))
+    owners = np.repeat(np.array(whose, dtype=np.int64), [len(patches) for patches in hits], axis=0)
+    return torch.from_numpy(at), torch.from_numpy(np.concatenate((owners, np.concatenate(hits)[:, None]), 1))
+
+
 class WorldStream:
     """Endless micro-batches of one split: stream(worker, lives) gives a worker its batches; see the module's docstring.
 
@@ -214,11 +252,18 @@ class WorldStream:
             spent[kind] += time.perf_counter() - began
 
     def _item(self, sample: Sample, encoder: Encoder, rng: random.Random) -> Item:
-        rows = [encoder.row(sample.turns, rng)]
+        sights = Sights(sample.pictures[0]) if len(sample.pictures) == 1 and not sample.clips else None
+
+        def encode(turns: tuple[Turn, ...]) -> Row:
+            said, asked = turns[-1], turns[-2].text if len(turns) > 1 else ""
+            return encoder.row(turns, rng, sights.looks(said.reasoning, said.text, asked) if sights else ())
+
+        rows = [encode(sample.turns)]
         if sample.alternatives:
             count = min(len(sample.alternatives), self.sizes.rows_per_image - 1)
             for turns in rng.sample(list(sample.alternatives), count):
-                rows.append(encoder.row((*sample.turns[:-2], *turns), rng))
+                rows.append(encode((*sample.turns[:-2], *turns)))
+        rows = thin_looks(rows, LOOKS, rng)
         pictures = [
             find_regions(p, shrink(p, self.max_patches, self.glyph_vocab), encoder.text, self.sizes.regions, rng)
             for p in sample.pictures
@@ -286,6 +331,8 @@ class WorldStream:
             self._pictures(batch, pictures)
         if clips:
             self._clips(batch, clips)
+        if kind == "image":
+            batch.look_at, batch.look_hits = look_targets(batch, [item.rows for item in items])
         if kind == "joint":
             batch.memory = memory_layout(batch, [row.media for row in rows], self.max_media)
         return batch

@@ -1,15 +1,20 @@
 """The training loss of one micro-batch: next token at full depth and at one exit, CTC for speech, glyphs for pictures.
 
-Two further losses are supervision that only a renderer can give; their heads are thrown away after training.
+Three further losses are supervision that only a renderer can give; the first two have heads of their own, which are
+thrown away after training.
 - Glyphs: it knows which character it drew in which patch. This teaches the vision tower to read within minutes.
 - Regions: it knows the name and the box of everything that one can point at. Patches are told to look like the words of
   their region (contrastively, as CLIP does for whole pictures: Radford et al. 2021), and where its box is. That is what
   the decoder's cross-attention searches for: which patches are called so, and where their thing is.
+- Looks: it knows which thing a word or coordinate of the answer is about. One head of each later cross-attention is
+  told to look there (see `looks`); the head's own scores are the supervised ones, so that inference profits as it is.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +23,7 @@ from torch import Tensor, nn
 
 from autoglm_phone.errors import EngineError
 from autoglm_phone.models.native.audio import state_lengths
-from autoglm_phone.models.native.blocks import Memory
+from autoglm_phone.models.native.blocks import FAR, CrossAttention, Memory
 from autoglm_phone.models.native.mel import FFT, HOP, SAMPLE_RATE, WINDOW, mel_filters
 from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
 from autoglm_phone.train.data import PAD, Batch
@@ -44,6 +49,7 @@ class LossWeights:
     glyph: float = 0.5
     region: float = 0.15
     box: float = 1.0
+    look: float = 0.15
 
 
 def batched_log_mel(wave: Tensor, lengths: Tensor, bins: int) -> tuple[Tensor, Tensor]:
@@ -117,6 +123,71 @@ class RegionHead(nn.Module):
         return names, F.l1_loss(box, boxes[region])
 
 
+@dataclass(frozen=True)
+class Gaze:
+    """What one cross-attention was given in a forward pass. hidden: [R, L, H], part of the graph."""
+
+    cross: CrossAttention
+    hidden: Tensor
+    memory: Memory
+
+
+@contextmanager
+def watched(model: AutoGLMPhoneForConditionalGeneration, batch: Batch) -> Iterator[list[Gaze]]:
+    """The gazes of the supervised cross-attentions, all but the first, while the decoder runs on a batch with looks.
+
+    The hooks go with the context: none is left that a copy or a compiler could meet. The modules run outside compiled
+    code, which therefore stays as it is; a layer that is dropped leaves no gaze.
+    """
+    gazes: list[Gaze] = []
+
+    def note(module: nn.Module, given: tuple[object, ...]) -> None:
+        cross, (hidden, memory) = module, given[:2]
+        if isinstance(cross, CrossAttention) and isinstance(hidden, Tensor) and isinstance(memory, Memory):
+            gazes.append(Gaze(cross, hidden, memory))
+
+    layers = model.model.layers
+    supervised = model.config.cross_attention_layers[1:] if batch.look_at is not None else ()
+    crosses = [cross for i in supervised if isinstance(cross := layers[i].cross_attn, CrossAttention)]
+    handles = [cross.register_forward_pre_hook(note) for cross in dict.fromkeys(crosses)]  # pruned models may share
+    try:
+        yield gazes
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def look_loss(gazes: list[Gaze], look_at: Tensor, look_hits: Tensor) -> tuple[Tensor, Tensor]:
+    """(nats by which the first head misses the patches that are right, share of looks whose best patch is right).
+
+    Means over looks and layers. The head's scores are computed again, only where a look is due: [I, K, P] in float32.
+    """
+    if not gazes:
+        raise EngineError("no cross-attention ran, so there is no look loss")
+    pictures, size = gazes[0].memory.states.shape[:2]
+    due = look_at >= 0
+    right = torch.zeros(*look_at.shape, size, dtype=torch.bool, device=look_at.device)
+    right.index_put_(look_hits.unbind(1), torch.ones((), dtype=torch.bool, device=right.device))
+    right = right | ~due[..., None]  # a place without a look is right everywhere: no loss, and no shape to wait for
+    count = due.sum().clamp_min(1)
+    losses, found = [], []
+    for gaze in gazes:
+        cross, width = gaze.cross, gaze.hidden.shape[-1]
+        own = gaze.hidden.reshape(pictures, -1, width)
+        own = own.gather(1, look_at.clamp_min(0)[..., None].expand(-1, -1, width))
+        head = width // cross.heads
+        q = F.linear(cross.norm(own), cross.q_proj.weight[:head])
+        k = F.linear(gaze.memory.states, cross.k_proj.weight[:head])
+        with torch.autocast(q.device.type, enabled=False):
+            scores = q.float() @ k.float().transpose(1, 2) / math.sqrt(head)
+        scores = scores.masked_fill((gaze.memory.starts >= FAR)[:, None], -math.inf)
+        missed = scores.logsumexp(-1) - scores.masked_fill(~right, -math.inf).logsumexp(-1)
+        losses.append((missed * due).sum() / count)
+        best = right.gather(-1, scores.detach().argmax(-1, keepdim=True))[..., 0]
+        found.append((best & due).sum() / count)
+    return torch.stack(losses).mean(), torch.stack(found).mean()
+
+
 class Objective(nn.Module):
     """The model together with its training-only heads. forward(batch, exit_depth, skip) → losses by name.
 
@@ -146,7 +217,10 @@ class Objective(nn.Module):
         losses: dict[str, Tensor] = {}
         senses = self._senses(batch, augment)
         memory = self._memory(batch, losses, senses)
-        boundaries = self.model.model(batch.ids, memory=memory, skip_layers=skip)
+        with watched(self.model, batch) as gazes:
+            boundaries = self.model.model(batch.ids, memory=memory, skip_layers=skip)
+        if gazes and batch.look_at is not None and batch.look_hits is not None:
+            losses["look"], losses["found"] = look_loss(gazes, batch.look_at, batch.look_hits)
         assert batch.where is not None  # internal: every batch finds its labels when it is made
         targets = batch.labels.flatten()[batch.where]
         full = len(self.model.model.layers)
@@ -166,7 +240,7 @@ class Objective(nn.Module):
         weights = self.weights
         losses["total"] = losses["text"] + sum(
             getattr(weights, name) * losses[name]
-            for name in ("exit", "ctc", "glyph", "region", "box")
+            for name in ("exit", "ctc", "glyph", "region", "box", "look")
             if name in losses
         )
         if self.teacher is not None:

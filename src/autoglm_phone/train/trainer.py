@@ -196,7 +196,7 @@ class Trainer:
         config, state = self.config, self.progress
         started = time.monotonic()
         before, first_step = state.elapsed, state.step
-        saved = started
+        saved = before  # by the clock that all ranks share: who saves alone waits for the others for ever
         window: dict[str, list[Tensor]] = {}
         waits = 0.0
         mark, mark_tokens = started, state.tokens
@@ -222,9 +222,9 @@ class Trainer:
                 now = time.monotonic()
                 self._report(window, scale, fraction, (state.tokens - mark_tokens) / (now - mark), waits / (now - mark))
                 window, waits, mark, mark_tokens = {}, 0.0, now, state.tokens
-            if time.monotonic() - saved > config.save_every:
+            if state.elapsed - saved > config.save_every:
                 self.save()
-                saved = time.monotonic()
+                saved = state.elapsed
         self.save()
         self.feeder.stop()
         if self.crew:

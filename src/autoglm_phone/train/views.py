@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from autoglm_phone.models.native.processing import patch_grid
+from autoglm_phone.train.looks import Box
 from autoglm_phone.train.world.sample import Picture
 
 REGION_TOKENS = 16
@@ -73,3 +74,14 @@ def find_regions(
         if len(found) == most:
             break
     return View(view.pixels, view.glyphs, tuple(found))
+
+
+def patches_in(box: Box, rows: int, cols: int) -> list[tuple[int, int]]:
+    """(row, column) of the patches whose centre a box holds, at least the patch that holds the box's centre."""
+    x0, y0, x1, y1 = box
+    down = range(max(0, math.ceil(y0 * rows - 0.5)), min(rows - 1, math.floor(y1 * rows - 0.5)) + 1)
+    across = range(max(0, math.ceil(x0 * cols - 0.5)), min(cols - 1, math.floor(x1 * cols - 0.5)) + 1)
+    # A side shorter than a patch may miss every centre: then the one that its middle falls into counts.
+    down = down or range(middle := min(rows - 1, max(0, int((y0 + y1) / 2 * rows))), middle + 1)
+    across = across or range(middle := min(cols - 1, max(0, int((x0 + x1) / 2 * cols))), middle + 1)
+    return [(y, x) for y in down for x in across]
