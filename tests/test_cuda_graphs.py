@@ -10,7 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autoglm_phone.backends.cuda_graphs import BUCKETS, DecodeRows, SegmentGraphs
+from autoglm_phone.backends.cuda_graphs import BUCKETS, FIRST_ROW, DecodeRows, SegmentGraphs
 from autoglm_phone.backends.paged_decode import has_triton, paged_attention, reference_attention
 from autoglm_phone.bench.replay import CostExecutor, Layout, Replay, choose_hold
 from autoglm_phone.bench.replay_mix import DepthMix, read_mix
@@ -177,7 +177,7 @@ class Free(CostExecutor):
     ),
     seed=st.integers(0, 100),
 )  # fmt: skip
-def test_lossless_steps_write_each_position_in_order_and_leak_no_rows(programs, seed):
+def test_lossless_steps_write_each_position_in_order_and_share_no_rows(programs, seed):
     layout = layout_of(SIZE.spec(), seed=seed)
     executor = Free()
     replay = Replay(executor, layout, [tuple(p) for p in programs], 3, seed=seed)
@@ -193,9 +193,12 @@ def test_lossless_steps_write_each_position_in_order_and_leak_no_rows(programs, 
                     int(n) for rows in mine for n, t in zip(rows.lengths, rows.tables, strict=True) if t[0] == own
                 ]
                 assert lengths == list(range(start + 1, start + drafts + 2))
-        held = [place for lane in replay.lanes for place in lane.places]
-        assert len(held) + len(replay._free) == layout.rows
-        assert len({*held, *replay._free}) == layout.rows
+        written = {}  # arena row → its token, of all that live in this step
+        for _, rows in executor.seen:
+            for table, length, place in zip(rows.tables, rows.lengths, rows.places, strict=True):
+                lane = next(n for n in range(3) if table[0] in layout.tables[n, :, 0])
+                assert written.setdefault(int(place), (lane, int(length))) == (lane, int(length))
+        assert all(FIRST_ROW <= place < FIRST_ROW + layout.rows for place in written)
 
 
 def test_waiting_for_company_is_chosen_only_where_it_pays():

@@ -38,7 +38,7 @@ class Executor(Protocol):
 @dataclass(frozen=True)
 class Layout:
     """ends: layers after each segment. head: what reading logits costs, in layers. tables: [lanes, segments, P] pages.
-    rows: of the arena that tokens may hold. axes: 3 for M-RoPE."""
+    rows: of the arena that tokens may hold, as many for each lane. axes: 3 for M-RoPE."""
 
     ends: tuple[int, ...]
     head: float
@@ -55,14 +55,14 @@ class Layout:
 
 @dataclass
 class Lane:
-    """places: arena rows of tokens [frontiers[-1], frontiers[0]). at: where its newest token stands, a boundary; 0: the
-    next may enter. waited: turns that it has stood there. history: where asking exits pays."""
+    """frontiers: its row of the replay's; tokens [frontiers[-1], frontiers[0]) hold arena rows. at: the boundary where
+    its newest token stands; 0: the next may enter. waited: turns that it has stood there. history: where asking pays.
+    """
 
     index: int
     program: Program
-    frontiers: list[int]
+    frontiers: Ints
     history: ExitHistory
-    places: list[int] = field(default_factory=list)
     step: int = 0
     at: int = 0
     waited: int = 0
@@ -123,7 +123,11 @@ class Replay:
         self._random = np.random.default_rng(seed)
         self._asks = asks
         self._need = max(1, math.ceil(hold * lanes))
-        self._free = list(range(FIRST_ROW, FIRST_ROW + layout.rows))
+        # A lane's tokens take its stretch of the arena in turn: what a pass reads and writes is arithmetic on arrays,
+        # for the device waits while the host works that out.
+        self._span = layout.rows // layout.tables.shape[0]
+        self._news: list[tuple[ExitHistory, int, bool]] = []  # who left where at the last boundary
+        self._frontiers = np.zeros((lanes, layout.num_segments), dtype=np.int64)
         self.lanes = [self._begin(index) for index in range(lanes)]
 
     def _begin(self, index: int) -> Lane:
@@ -131,7 +135,8 @@ class Replay:
         start = int(self._random.integers(layout.context * 9 // 10, layout.context * 11 // 10 + 1))
         program = self._programs[self._next % len(self._programs)]
         self._next += 1
-        return Lane(index, program, [start] * layout.num_segments, ExitHistory(layout.ends, layout.head))
+        self._frontiers[index] = start
+        return Lane(index, program, self._frontiers[index], ExitHistory(layout.ends, layout.head))
 
     def turn(self) -> None:
         """Every lane whose next token may enter goes as deep as the trace says, unless it has to wait on the way."""
@@ -156,16 +161,19 @@ class Replay:
                 lane.at = 0
                 self._emit(lane, token, 1)
             return
-        asking = [n for n, lane in enumerate(lanes) if self._asks and self._asked(lane, boundary)]
-        for lane in lanes:
+        asking = []
+        for n, lane in enumerate(lanes):
             lane.at = boundary
+            if self._asks and self._asked(lane, boundary):
+                asking.append(n)
         if not asking:
             return
-        tokens = self._read(boundary, places[[lasts[n] for n in asking]])
+        tokens = self._read(boundary, places[lasts[asking]])
         for n, token in zip(asking, tokens, strict=True):
             lane = lanes[n]
-            lane.history.note(boundary, lane.want == boundary)
-            if lane.want == boundary:
+            leaves = lane.want == boundary
+            self._news.append((lane.history, boundary, leaves))
+            if leaves:
                 lane.at = 0
                 self._emit(lane, token, 1)
 
@@ -177,69 +185,58 @@ class Replay:
     def lossless_step(self) -> None:
         """Every lane drafts with the first segment, then the rest of the decoder checks all of it in one pass."""
         lanes, whole = self.lanes, self.layout.num_segments
-        starts = [lane.frontiers[0] for lane in lanes]
+        starts = self._frontiers[:, 0].tolist()
         places, lasts = self._pass(0, lanes)
-        drafting, made = [lane for lane in lanes if lane.want > 0], 0
-        where = [last for lane, last in zip(lanes, lasts, strict=True) if lane.want > 0]
-        while drafting:
-            for lane, token in zip(drafting, self._read(1, places[where]), strict=True):
+        drafting, made = lanes, 0
+        while where := [n for n, lane in enumerate(drafting) if lane.want > made]:
+            drafting = [drafting[n] for n in where]
+            for lane, token in zip(drafting, self._read(1, places[lasts[where]]), strict=True):
                 lane.token = token
             places, lasts = self._pass(0, drafting)
             made += 1
-            where = [last for lane, last in zip(drafting, lasts, strict=True) if lane.want > made]
-            drafting = [lane for lane in drafting if lane.want > made]
         for segment in range(1, whole):
             places, lasts = self._pass(segment, lanes)
         tokens = self._read(whole, places)
         for lane, start, last in zip(lanes, starts, lasts, strict=True):
             accepted = lane.program[lane.step][1]
-            lane.frontiers = [start + accepted] * whole
+            lane.frontiers[:] = start + accepted
             self._emit(lane, tokens[last], accepted)
 
-    def _pass(self, segment: int, lanes: Sequence[Lane]) -> tuple[Ints, list[int]]:
+    def _pass(self, segment: int, lanes: Sequence[Lane]) -> tuple[Ints, Ints]:
         """Run the lanes' newest tokens and all that waits before them; (arena row of each, each lane's last row)."""
         layout = self.layout
-        which: list[int] = []
-        where: list[int] = []
-        held: list[int] = []
-        lasts: list[int] = []
-        for lane in lanes:
-            begin, first = lane.frontiers[segment], lane.frontiers[-1]
-            if segment == 0:
-                end = begin + 1
-                lane.places.append(self._take())
-            else:
-                end = lane.frontiers[segment - 1]
-            held += lane.places[begin - first : end - first]
-            where += range(begin, end)
-            which += [lane.index] * (end - begin)
-            lasts.append(len(held) - 1)
-            lane.frontiers[segment] = end
-            if segment == layout.num_segments - 1:
-                self._free += lane.places[: end - first]
-                del lane.places[: end - first]
-        places, position = np.array(held, dtype=np.int64), np.array(where, dtype=np.int64)
-        sources = np.array([lane.token for lane in lanes], dtype=np.int64) if segment == 0 else places
-        tables = layout.tables[np.array(which), segment]
-        pages = tables[np.arange(len(held)), position // layout.page_size]
+        lane = np.array([lane.index for lane in lanes])
+        begin = self._frontiers[lane, segment]
+        end = begin + 1 if segment == 0 else self._frontiers[lane, segment - 1]
+        self._frontiers[lane, segment] = end
+        counts = end - begin
+        ends = counts.cumsum()
+        lasts = ends - 1
+        position = end - 1
+        if ends[-1] > len(lanes):  # some lanes bring tokens that wait
+            position = np.arange(ends[-1]) - np.repeat(ends - end, counts)
+            lane = np.repeat(lane, counts)
+        if segment == 0 and int((end - self._frontiers[lane, -1]).max()) > self._span:
+            raise EngineError(f"a lane's {self._span} rows of the state arena are all taken")
+        places = FIRST_ROW + lane * self._span + position % self._span
+        tables = layout.tables[lane, segment]
+        page, offset = np.divmod(position, layout.page_size)
         rows = DecodeRows(
-            sources=sources,
+            sources=np.array([lane.token for lane in lanes], dtype=np.int64) if segment == 0 else places,
             places=places,
-            slots=pages * layout.page_size + position % layout.page_size,
-            positions=position if layout.axes == 1 else np.broadcast_to(position, (layout.axes, len(held))),
+            slots=tables[np.arange(len(position)), page] * layout.page_size + offset,
+            positions=position if layout.axes == 1 else np.broadcast_to(position, (layout.axes, len(position))),
             tables=tables,
             lengths=position + 1,
         )
         for bucket in self.executor.run(segment, rows):
             self.tally.passes[segment, bucket] += 1
-        self.tally.rows += len(held)
-        self.tally.riders += len(held) - len(lanes)
+        for history, boundary, left in self._news:  # now that the device is busy
+            history.note(boundary, left)
+        self._news.clear()
+        self.tally.rows += len(position)
+        self.tally.riders += len(position) - len(lanes)
         return places, lasts
-
-    def _take(self) -> int:
-        if not self._free:
-            raise EngineError(f"all {self.layout.rows} rows of the state arena are taken")
-        return self._free.pop()
 
     def _read(self, boundary: int, places: Ints) -> list[int]:
         self.tally.reads[boundary, self.executor.bucket(places.shape[0])] += 1
@@ -251,7 +248,6 @@ class Replay:
         self.tally.tokens += count
         if lane.step == len(lane.program):
             self.tally.requests += 1
-            self._free += lane.places
             self.lanes[lane.index] = self._begin(lane.index)
 
 
