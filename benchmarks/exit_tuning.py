@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import math
 import os
 import platform
@@ -43,6 +42,7 @@ from autoglm_phone.engine.request import SamplingParams
 from autoglm_phone.graph.cli import app
 from autoglm_phone.llm import LLM
 from autoglm_phone.models.glm4v.processing import pixel_values
+from autoglm_phone.models.glm4v.reference import tiny_config, write_preprocessor
 from autoglm_phone.models.registry import locate
 from autoglm_phone.runner.spec import read_spec
 from autoglm_phone.train import exit_records
@@ -71,42 +71,20 @@ FRESH = (
 
 
 def make_config() -> Glm4vConfig:
+    """Ten layers of the tiny shape, with the mini's tokens. It has no video: these ids are never written."""
+    video = {"<|video|>": 8191, "<|begin_of_video|>": 8190, "<|end_of_video|>": 8189}
     text = {
-        "vocab_size": 8192,
-        "hidden_size": 128,
         "intermediate_size": 320,
         "num_hidden_layers": 10,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 4096,
         "tie_word_embeddings": True,
         "pad_token_id": ID["<|pad|>"],
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": 10000.0,
-            "partial_rotary_factor": 0.5,
-            "mrope_section": [2, 3, 3],
-        },
     }
-    vision = {
-        "depth": 2,
-        "hidden_size": 64,
-        "num_heads": 2,
-        "out_hidden_size": 128,
-        "intermediate_size": 192,
-        "image_size": 168,
-    }
-    return Glm4vConfig(
+    return tiny_config(
+        {**ID, **video}.__getitem__,
+        8192,
         text_config=text,
-        vision_config=vision,
+        vision_config={"intermediate_size": 192, "image_size": 168},
         tie_word_embeddings=True,
-        image_token_id=ID["<|image|>"],
-        image_start_token_id=ID["<|begin_of_image|>"],
-        image_end_token_id=ID["<|end_of_image|>"],
-        # The mini's tokenizer has no video; these are never written.
-        video_token_id=8191,
-        video_start_token_id=8190,
-        video_end_token_id=8189,
     )
 
 
@@ -126,18 +104,7 @@ def new_checkpoint(folder: Path, seed: int) -> Glm4vForConditionalGeneration:
             torch.nn.init.constant_(norm.weight, 0.3)
     model.save_pretrained(folder)
     copy_tokenizer(folder)
-    size = {"shortest_edge": 2 * 28 * 28, "longest_edge": 2 * 28 * 28 * IMAGE_TOKENS}
-    preprocessor = {
-        "image_processor_type": "Glm4vImageProcessor",
-        "do_rescale": True,
-        "patch_size": 14,
-        "temporal_patch_size": 2,
-        "merge_size": 2,
-        "image_mean": [0.5, 0.5, 0.5],
-        "image_std": [0.5, 0.5, 0.5],
-        "size": size,
-    }
-    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=1) + "\n", encoding="utf-8")
+    write_preprocessor(folder, IMAGE_TOKENS)
     return model
 
 

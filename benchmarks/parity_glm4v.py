@@ -2,13 +2,14 @@
 
     python benchmarks/parity_glm4v.py
 
-Tiny random checkpoint (seed 1), float32, CPU. Pictures are compared with transformers' PIL-based image processor, and
+Tiny random checkpoint, float32, CPU. Pictures are compared with transformers' PIL-based image processor, and
 with its torchvision-based one where torchvision is installed. Baseline of the ratio column: the spread of the
 reference's own logits, so 1e-6 means a millionth of what the model says.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import platform
 import sys
@@ -23,8 +24,6 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from autoglm_phone.models.glm4v.processing import Glm4vProcessor, Resampler, pixel_values
 from autoglm_phone.models.glm4v.reference import make_tiny_checkpoint
 from glm4v_cases import CASES, SIZES, CheckpointUnderTest, build_prompts, picture, reference_logits
-
-SEED = 1
 
 
 def logits_table(checkpoint: CheckpointUnderTest) -> float:
@@ -66,10 +65,13 @@ def pictures_table(references: dict[Resampler, Any]) -> float:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=1, help="of the checkpoint's weights")
+    seed = parser.parse_args().seed
     print(f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}, ", end="")
-    print(f"transformers {transformers.__version__}, seed {SEED}, float32\n")
+    print(f"transformers {transformers.__version__}, seed {seed}, float32\n")
     with tempfile.TemporaryDirectory() as folder:
-        logits = logits_table(CheckpointUnderTest(make_tiny_checkpoint(Path(folder), seed=SEED)))
+        logits = logits_table(CheckpointUnderTest(make_tiny_checkpoint(Path(folder), seed=seed)))
     from transformers.models.glm4v.image_processing_pil_glm4v import Glm4vImageProcessorPil
 
     references: dict[Resampler, Any] = {"pil": Glm4vImageProcessorPil()}

@@ -96,7 +96,7 @@ def serve(tokenizer: Tokenizer) -> Iterator[Callable[..., Running]]:
         script: Callable[[str], str] | str = "hm</think><answer>ok", *, wait: bool = True, **options: Any
     ) -> Running:
         reply = script if callable(script) else (lambda _: script)
-        engine_options = {k: options.pop(k) for k in ("delay", "fail_on") if k in options}
+        engine_options = {k: options.pop(k) for k in ("delay", "fail_on", "likes") if k in options}
         load_delay = options.pop("load_delay", 0.0)
         engine = FakeEngine(tokenizer, reply, **engine_options)
         config = ServeConfig(served_model_names=("autoglm-phone-9b",), **options)

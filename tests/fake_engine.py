@@ -57,6 +57,7 @@ class FakeEngine:
     delay: float = 0.0  # seconds a token
     eos_ids: frozenset[int] = EOS_IDS
     fail_on: str | None = None  # a prompt that holds this text ends in an engine error
+    likes: Callable[[str], float] = lambda _: 0.0  # log-probability of a whole prompt, for requests that ask for it
     requests: list[EngineRequest] = field(default_factory=list)
     aborted: list[str] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
@@ -117,9 +118,15 @@ class FakeEngine:
                 top = tuple((token + i, -0.5 - i) for i in range(params.logprobs))
                 logprobs = (TokenLogprob(token, -0.5, 1, top),)
             ids = () if ended else (token,)
-            yield StepOutput(request.request_id, ids, logprobs, None, reason, token if ended else None)
+            read = self._read(request, prompt) if count == 0 and params.prompt_logprobs is not None else None
+            yield StepOutput(request.request_id, ids, logprobs, read, reason, token if ended else None)
             if reason:
                 return
+
+    def _read(self, request: EngineRequest, prompt: str) -> tuple[TokenLogprob | None, ...]:
+        """The prompt's log-probabilities: all on its last token."""
+        ids = request.prompt_ids
+        return (None, *(TokenLogprob(t, 0.0, 1) for t in ids[1:-1]), TokenLogprob(ids[-1], self.likes(prompt), 1))
 
     def _constrain(self, matcher: Any, token: int) -> int:
         mask = matcher.fill_mask()

@@ -27,7 +27,7 @@ MAX_TOKENS = 10_000_000  # a sanity bound; the context window is the real one
 MAX_JSON_DEPTH = 64
 MAX_JSON_NODES = 2_000_000
 MAX_SPEECH_CHARS = 4096
-MAX_TRANSCRIPT_TOKENS = 448  # of one 30 s window (Whisper's bound)
+MAX_TRANSCRIPT_PROMPT = 2048  # characters
 
 # Fields of later releases and of other servers that change what a client gets: refused by name, not ignored.
 NOT_BUILT_FIELDS = {

@@ -10,6 +10,7 @@ and pictures really move the logits; the default initialization (0.02) would let
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +59,15 @@ def make_tiny_tokenizer(id_shift: int = 0) -> PreTrainedTokenizerFast:
     return fast
 
 
-def tiny_config(tokenizer: PreTrainedTokenizerFast, **overrides: Any) -> Glm4vConfig:
-    """A config with every oddity of the real one: half of each head rotated, three unequal M-RoPE sections, GQA."""
-    token = tokenizer.convert_tokens_to_ids
+def tiny_config(token: Callable[[str], Any], vocab_size: int, **overrides: Any) -> Glm4vConfig:
+    """A config with every oddity of the real one: half of each head rotated, three unequal M-RoPE sections, GQA.
+
+    Args:
+        token: the id of a special token of GLM's.
+        overrides: see `make_tiny_checkpoint`.
+    """
     text = {
-        "vocab_size": -(-len(tokenizer) // 64) * 64,  # wider than the tokenizer, like the real one
+        "vocab_size": vocab_size,
         "hidden_size": 128,
         "intermediate_size": 160,
         "num_hidden_layers": 4,
@@ -139,7 +144,8 @@ def make_tiny_checkpoint(
         The folder.
     """
     tokenizer = make_tiny_tokenizer(id_shift)
-    config = tiny_config(tokenizer, **overrides)
+    wider = -(-len(tokenizer) // 64) * 64  # than the tokenizer, like the real one
+    config = tiny_config(tokenizer.convert_tokens_to_ids, wider, **overrides)
     model = tiny_model(config, seed)
     torch.nn.Module.to(model, dtype)
     names = ("<|endoftext|>", "<|user|>", "<|observation|>", "</answer>")
@@ -147,6 +153,12 @@ def make_tiny_checkpoint(
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.save_pretrained(folder, max_shard_size=max_shard_size)
     tokenizer.save_pretrained(folder)
+    write_preprocessor(folder, max_image_tokens)
+    return folder
+
+
+def write_preprocessor(folder: Path, max_image_tokens: int) -> None:
+    """preprocessor_config.json with the public constants and a bound on the tokens of a picture."""
     preprocessor = {
         "image_processor_type": "Glm4vImageProcessor",
         "do_rescale": True,
@@ -158,4 +170,3 @@ def make_tiny_checkpoint(
         "size": {"shortest_edge": 2 * 28 * 28, "longest_edge": 2 * 28 * 28 * max_image_tokens},
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2) + "\n", encoding="utf-8")
-    return folder
