@@ -10,7 +10,7 @@ from autoglm_phone.engine.request import EngineRequest, ThinkingBudget
 from autoglm_phone.errors import InvalidRequestError
 from autoglm_phone.graph.plan import ExitPolicy, GraphRequest
 from depth_cases import FixedPlans, NativeDepths, Record, check, drive, engine_for, make_glm4v, step, watch
-from test_engine_native import make_request, picture, save_case
+from native_cases import make_request, picture, save_case
 
 NEVER, ALWAYS = 1.1, 0.0
 TRACED = GraphRequest(trace=True)

@@ -13,7 +13,7 @@ from autoglm_phone.graph.costs import SegmentCosts
 from autoglm_phone.graph.drafting import FIRST_DRAFTS, FIRST_REST, KNOWN, LONGEST, DraftController
 from autoglm_phone.graph.plan import ExitPolicy, GraphRequest
 from depth_cases import FixedPlans, NativeDepths, check, drive, engine_for, make_agreeing, make_glm4v
-from test_engine_native import make_request, picture, save_case
+from native_cases import make_request, picture, save_case
 
 PROMPT = list(range(30, 50))
 

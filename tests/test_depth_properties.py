@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from autoglm_phone.graph.plan import ExitPolicy, GraphRequest, Plan
 from depth_cases import FixedPlans, Record, check, engine_for, make_agreeing, make_glm4v, step, watch
-from test_engine_native import clip, make_request, picture, save_case
+from native_cases import clip, make_request, picture, save_case
 
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)  # without explaining, which takes minutes
 FEW = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)

@@ -283,7 +283,7 @@ class Backend(ABC):
         """hidden [T, H] → [T, H] through the layers of one segment. `hidden` may be overwritten."""
         for index, layer in enumerate(layers):
             if layer.cross is not None and meta.cross:
-                hidden = self._cross(layer.cross, hidden, meta.cross)
+                hidden = self.cross(layer.cross, hidden, meta.cross)
             plan = meta.window if layer.sliding and meta.window is not None else meta.full
             qkv = self.linear(self.norm(hidden, layer.input_norm), layer.qkv)
             qkv = self.apply_rotary(qkv, meta.rotary, shape)
@@ -293,7 +293,7 @@ class Backend(ABC):
             hidden = self.add_norm(hidden, self.linear(inner, layer.down), layer.post_mlp_norm)
         return hidden
 
-    def _cross(self, weights: CrossWeights, hidden: Tensor, groups: Sequence[CrossGroup]) -> Tensor:
+    def cross(self, weights: CrossWeights, hidden: Tensor, groups: Sequence[CrossGroup]) -> Tensor:
         """Rows that see no medium keep their state."""
         everyone = sum(group.end - group.first for group in groups) == hidden.shape[0]
         rows = hidden if everyone else torch.cat([hidden[group.first : group.end] for group in groups])

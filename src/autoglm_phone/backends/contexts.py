@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from autoglm_phone.backends.base import ContextIdentity, DecodeGroup
+from autoglm_phone.backends.base import AttentionShape, ContextIdentity, DecodeGroup
 
 ROUND = 32  # tokens by which a row's room grows, so that it is not gathered anew at each page
 
@@ -50,9 +50,10 @@ class DenseContexts:
         self.page_size = page_size
         self.capacity = limit_bytes // (num_segments * num_layers * width * dtype.itemsize)  # tokens
         size = (num_segments, num_layers, self.capacity, width)
-        self._arena = torch.empty(size, dtype=dtype)  # untouched memory costs nothing
+        self._layers = [list(segment) for segment in torch.empty(size, dtype=dtype)]  # untouched memory costs nothing
+        self._num_layers = num_layers
         self._turns: dict[int, _Turn] = {}
-        self._stamps: dict[tuple[int, int], int] = {}  # of each layer: the pass that it holds
+        self._stamps: list[list[int | None]] = [[None] * num_layers for _ in range(num_segments)]  # the pass held
         self._number = 0
         self.appends = 0
         self.gathers = 0
@@ -64,30 +65,59 @@ class DenseContexts:
             flat: the layer's pages [pages, page_size * width], the new tokens already written.
             fresh: the rows' new keys and values [rows, width].
         """
-        if group.identity is None:
+        if group.identity is None or not self.fits(segment, group):
             return None
+        turn = self._append(segment, layer, group, flat, fresh)
+        batch, room = len(turn.identity.lengths), turn.room
+        return self._layers[segment][layer][: batch * room].view(batch, room, self.width)[:, : group.length]
+
+    def keys_values(
+        self, segment: int, layer: int, group: DecodeGroup, rows: Tensor, fresh: Tensor, shape: AttentionShape
+    ) -> tuple[Tensor, Tensor]:
+        """What `read` gives, taken apart: each [B, key heads, length, D]; of a single row [key heads, 1, length, D].
+
+        Args:
+            group: one that `fits`. rows: the layer's pages [tokens, width], the new tokens already written.
+        """
+        turn = self._append(segment, layer, group, rows.view(-1, self.page_size * self.width), fresh)
+        arena, dim, width = self._layers[segment][layer], shape.head_dim, self.width
+        if len(turn.identity.lengths) == 1:
+            size, strides = (shape.kv_heads, 1, group.length, dim), (dim, dim, width, 1)
+        else:
+            size = (len(turn.identity.lengths), shape.kv_heads, group.length, dim)
+            strides = (turn.room * width, dim, width, 1)
+        first = (segment * self._num_layers + layer) * self.capacity * width
+        return arena.as_strided(size, strides, first), arena.as_strided(size, strides, first + shape.kv_width)
+
+    def fits(self, segment: int, group: DecodeGroup) -> bool:
+        """Whether there is room for this group's contexts. Call it before a pass uses them."""
+        if group.identity is None:
+            return False
         turn = self._turns.get(segment)
         if turn is None or turn.identity is not group.identity:
             turn = self._turns[segment] = self._plan(turn, group.identity, group.length)
-        if not turn.room:
-            return None
-        batch, room = len(turn.identity.lengths), turn.room
-        arena = self._arena[segment, layer, : batch * room]
-        follows = self._stamps.get((segment, layer)) == turn.follows
-        if turn.stale is None or not follows:
+        return turn.room > 0
+
+    def _append(self, segment: int, layer: int, group: DecodeGroup, flat: Tensor, fresh: Tensor) -> _Turn:
+        """Bring a layer's copies up to date."""
+        turn = self._turns[segment]
+        arena, room = self._layers[segment][layer], turn.room
+        if turn.stale is None or self._stamps[segment][layer] != turn.follows:
             self.gathers += 1
-            torch.index_select(flat, 0, self._pages(turn, group), out=arena.view(-1, flat.shape[1]))
+            whole = arena[: len(turn.identity.lengths) * room]
+            torch.index_select(flat, 0, self._pages(turn, group), out=whole.view(-1, flat.shape[1]))
         else:
             self.appends += 1
             if turn.stale:
+                batch = len(turn.identity.lengths)
                 numbers = self._pages(turn, group).view(batch, -1)[turn.stale]
                 some = flat.index_select(0, numbers.view(-1)).view(len(turn.stale), -1)
-                arena.view(batch, -1)[turn.stale] = some
+                arena[: batch * room].view(batch, -1)[turn.stale] = some
             if turn.at is None:
                 turn.at = _places(turn.identity, room)
             arena.index_copy_(0, turn.at, fresh)
-        self._stamps[segment, layer] = turn.number
-        return arena.view(batch, room, self.width)[:, : group.length]
+        self._stamps[segment][layer] = turn.number
+        return turn
 
     def _pages(self, turn: _Turn, group: DecodeGroup) -> Tensor:
         if turn.numbers is None:

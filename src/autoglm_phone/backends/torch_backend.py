@@ -18,13 +18,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from autoglm_phone.backends.base import AttentionPlan, AttentionShape, Backend, CrossGroup, CrossWeights
+from autoglm_phone.backends.base import (
+    AttentionPlan,
+    AttentionShape,
+    Backend,
+    CrossGroup,
+    CrossWeights,
+    LayerWeights,
+    SegmentMeta,
+)
 from autoglm_phone.backends.contexts import DenseContexts
+from autoglm_phone.backends.decode_rows import only_group, run_rows
 from autoglm_phone.backends.masses import page_masses
 from autoglm_phone.backends.narrow import LARGEST, NarrowPages
 from autoglm_phone.backends.quantized import Handle, PackedWeight, Stacked, Weight, pack
 from autoglm_phone.graph.plan import KVKind
 
+FIRST_TURNS = 256  # positions of the rotary table at first
 CONTEXT_BYTES = 128 << 20  # dense copies of running contexts: 5,461 tokens of the mini model
 
 
@@ -43,11 +53,13 @@ class Norm:
 
 @dataclass(frozen=True)
 class KVPages:
-    """pages [layers, pages, page_size, 2 R]: a token's keys, then its values. narrow: the same bytes as frames."""
+    """pages [layers, pages, page_size, 2 R]: a token's keys, then its values. narrow: the same bytes as frames.
+    rows: per layer the same as [tokens, 2 R]; only beside contexts."""
 
     pages: Tensor
     contexts: DenseContexts | None
     narrow: NarrowPages
+    rows: Sequence[Tensor] = ()
 
 
 class TorchBackend(Backend):
@@ -77,6 +89,7 @@ class TorchBackend(Backend):
         self._pairs = rotary_dim // 2
         self._head_pairs = head_dim // 2
         self._inverse = 1.0 / theta ** (torch.arange(0, rotary_dim, 2, dtype=torch.float32, device=device) / rotary_dim)
+        self._table = torch.empty(0, dtype=torch.complex64)  # see _turns_of
         self._axis = None
         if mrope_section is not None:
             axes = [torch.full((size,), index % 3) for index, size in enumerate(mrope_section)]
@@ -120,7 +133,8 @@ class TorchBackend(Backend):
         if self.device.type == "cpu":
             limit = min(CONTEXT_BYTES, pages.nbytes // 2)
             contexts = DenseContexts(num_segments, num_layers, width, page_size, self.dtype, limit)
-        return KVPages(pages, contexts, NarrowPages(pages, 2 * shape.kv_heads, self._zeros))
+        narrow = NarrowPages(pages, 2 * shape.kv_heads, self._zeros)
+        return KVPages(pages, contexts, narrow, list(pages.view(num_layers, -1, width)))
 
     @property
     def narrow_kinds(self) -> tuple[KVKind, ...]:  # type: ignore[override]
@@ -150,6 +164,23 @@ class TorchBackend(Backend):
             return torch.mm(x, weight.weight)
         return torch.addmm(weight.bias, x, weight.weight)
 
+    def linear_into(self, x: Tensor, weight: Linear | Handle, out: Tensor) -> None:
+        """`linear`, whose result goes to `out`."""
+        if not isinstance(weight, Linear):
+            out.copy_(weight.multiply(x))
+        elif weight.bias is None:
+            torch.mm(x, weight.weight, out=out)
+        else:
+            torch.addmm(weight.bias, x, weight.weight, out=out)
+
+    def run_segment(
+        self, layers: Sequence[LayerWeights], hidden: Tensor, meta: SegmentMeta, pages: KVPages, shape: AttentionShape
+    ) -> Tensor:
+        group = only_group(meta, pages) if self.folds else None
+        if group is None:
+            return super().run_segment(layers, hidden, meta, pages, shape)
+        return run_rows(self, layers, hidden, meta, group, pages, shape)
+
     def norm(self, x: Tensor, weight: Norm) -> Tensor:
         if not self.folds:
             return self._reference_norm(x, weight)
@@ -163,6 +194,8 @@ class TorchBackend(Backend):
 
     def rotary(self, positions: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """complex64 [T, 1, D/2] where rotation works in place, else float32 cos and sin [T, 1, rotary pairs]."""
+        if self.folds and positions.dim() == 1:
+            return self._turns_of(positions)
         if positions.dim() == 2:
             # [3, T] → each pair takes its own axis: [T, pairs]
             angles = positions.to(torch.float32).t()[:, self._axis] * self._inverse
@@ -170,9 +203,21 @@ class TorchBackend(Backend):
             angles = positions.to(torch.float32)[:, None] * self._inverse
         if not self.folds:
             return angles.cos()[:, None].to(self.dtype), angles.sin()[:, None].to(self.dtype)
+        return self._turns(angles)
+
+    def _turns(self, angles: Tensor) -> Tensor:
         turn = torch.ones(angles.shape[0], 1, self._head_pairs, dtype=torch.complex64, device=self.device)
         turn[:, 0, : self._pairs] = torch.polar(torch.ones_like(angles), angles)
         return turn
+
+    def _turns_of(self, positions: Tensor) -> Tensor:
+        """From a table that grows with the longest context: a step has one position, and would spend longer on it
+        than on a norm."""
+        last = int(positions.max())
+        if last >= self._table.shape[0]:
+            count = max(last + 1, 2 * self._table.shape[0], FIRST_TURNS)
+            self._table = self._turns(torch.arange(count, dtype=torch.float32)[:, None] * self._inverse)
+        return self._table.index_select(0, positions)
 
     def apply_rotary(self, qkv: Tensor, rotary: Tensor | tuple[Tensor, Tensor], shape: AttentionShape) -> Tensor:
         heads = shape.heads + shape.kv_heads
@@ -278,9 +323,10 @@ class TorchBackend(Backend):
     def _length(self, x: Tensor) -> Tensor:
         """sqrt(sum x² + H eps), [T, 1]: x divided by it is RMSNorm without the factor sqrt(H)."""
         size = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        return size.hypot_(self._root(x.shape[-1]))
+        return size.hypot_(self.root(x.shape[-1]))
 
-    def _root(self, width: int) -> Tensor:
+    def root(self, width: int) -> Tensor:
+        """sqrt(H eps)"""
         roots = self.__dict__.setdefault("_roots", {})
         if width not in roots:
             roots[width] = torch.tensor(math.sqrt(width * self.eps), dtype=torch.float32)

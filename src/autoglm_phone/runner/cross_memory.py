@@ -1,9 +1,13 @@
-"""What a native request's cross-attention looks at: keys and values of its media, computed once a medium."""
+"""What a native request's cross-attention looks at: keys and values of its media, computed once a medium and layer.
+
+A layer's are made when it first runs: a request whose tokens all leave early pays for the first segment's alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import torch
@@ -15,8 +19,38 @@ from autoglm_phone.runner.lru import ByteLRU
 from autoglm_phone.runner.towers import Towers
 from autoglm_phone.runner.weights import CrossMemoryWeights
 
-KeysValues = list[tuple[Tensor, Tensor]]  # per cross-attention layer, each [heads, M, head size]
+KeyValue = tuple[Tensor, Tensor]  # of a cross-attention layer, each [heads, M, head size]
 KINDS = {"image": 0, "audio": 1}
+
+
+class KeysValues(Sequence[KeyValue]):
+    """Of each cross-attention layer, made when it is first asked for. make: layer → its keys and values."""
+
+    def __init__(self, make: Callable[[int], KeyValue], count: int):
+        self._make = make
+        self._made: list[KeyValue | None] = [None] * count
+
+    @property
+    def made(self) -> int:
+        """Layers that were asked for."""
+        return sum(found is not None for found in self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    @overload
+    def __getitem__(self, index: int) -> KeyValue: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[KeyValue]: ...
+
+    def __getitem__(self, index: int | slice) -> KeyValue | list[KeyValue]:
+        if isinstance(index, slice):
+            return [self[layer] for layer in range(*index.indices(len(self)))]
+        found = self._made[index]
+        if found is None:
+            found = self._made[index] = self._make(index)
+        return found
 
 
 @dataclass(frozen=True)
@@ -47,7 +81,7 @@ class CrossMemory:
             mask = torch.from_numpy(np.arange(most)[None] < seen[:, None]).to(device)
         keys_values = self.keys_values
         if most < int(self.ends[-1]):
-            keys_values = [(k[:, :most], v[:, :most]) for k, v in keys_values]
+            keys_values = KeysValues(lambda layer: _cut(self.keys_values[layer], most), len(self.keys_values))
         return CrossGroup(row + first - start, row + end - start, keys_values, mask)
 
 
@@ -59,7 +93,7 @@ class CrossMemoryBuilder:
         self.towers = towers
         self.heads = heads
         self.max_media = max_media
-        self.cache: ByteLRU[tuple[str, int], KeysValues] = ByteLRU(limit_bytes)
+        self.cache: ByteLRU[tuple[str, int], tuple[KeysValues, int]] = ByteLRU(limit_bytes)
 
     def build(self, media: Sequence[MediaItem]) -> CrossMemory | None:
         """Memory of a prompt's media (sorted by position); runs towers whose output is not cached."""
@@ -72,29 +106,40 @@ class CrossMemoryBuilder:
             ordinal = min(seen[kind], self.max_media - 1)
             seen[kind] += 1
             parts.append(self._keys_values(item, kind * self.max_media + ordinal))
-        sizes = [part[0][0].shape[1] for part in parts]
-        joined = parts[0]
+        joined, sizes = parts[0][0], [size for _, size in parts]
         if len(parts) > 1:
-            joined = [
-                (torch.cat([p[i][0] for p in parts], 1), torch.cat([p[i][1] for p in parts], 1))
-                for i in range(len(parts[0]))
-            ]
+            joined = KeysValues(lambda layer: _joined([part[layer] for part, _ in parts]), len(joined))
         return CrossMemory(np.array([item.position for item in media]), np.cumsum(sizes), joined)
 
-    def _keys_values(self, item: MediaItem, place: int) -> KeysValues:
+    def _keys_values(self, item: MediaItem, place: int) -> tuple[KeysValues, int]:
+        """Of a medium, and its number of states. place: of its kind and ordinal among the vectors that tell them."""
         key = (item.content_hash, place)
         found = self.cache.get(key)
-        if found is None:
-            states = self.towers.encode(item) + self.weights.media_embed[place]  # [M, H]
-            found = [
-                (self._split(self.weights.linear(states, k)), self._split(self.weights.linear(states, v)))
-                for k, v in zip(self.weights.keys, self.weights.values, strict=True)
-            ]
-            self.cache.put(key, found, sum(k.nbytes + v.nbytes for k, v in found))
-        else:
+        if found is not None:
             self.towers.note_cached(item.kind)
+            return found
+        states = self.towers.encode(item)  # [M, H]
+        weights = self.weights
+
+        def make(layer: int) -> KeyValue:
+            told = states + weights.media_embed[place]
+            linears = (weights.keys[layer], weights.values[layer])
+            k, v = (self._split(weights.linear(told, linear)) for linear in linears)
+            return k, v
+
+        found = KeysValues(make, len(weights.keys)), states.shape[0]
+        # Counted as if all layers had been asked for, as any request may.
+        self.cache.put(key, found, (1 + 2 * len(weights.keys)) * states.nbytes)
         return found
 
     def _split(self, x: Tensor) -> Tensor:
         """[M, H] → [heads, M, H / heads]"""
         return x.unflatten(-1, (self.heads, -1)).transpose(0, 1).contiguous()
+
+
+def _cut(whole: KeyValue, states: int) -> KeyValue:
+    return whole[0][:, :states], whole[1][:, :states]
+
+
+def _joined(parts: Sequence[KeyValue]) -> KeyValue:
+    return torch.cat([k for k, _ in parts], 1), torch.cat([v for _, v in parts], 1)

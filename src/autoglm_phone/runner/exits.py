@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 
@@ -11,4 +10,5 @@ def confidences(logits: Tensor) -> list[float]:
 
     The softmax response of CALM (Schuster et al. 2022, arXiv 2207.07061). logits float32 [N, V].
     """
-    return (logits.amax(dim=-1) - torch.logsumexp(logits, dim=-1)).exp_().tolist()
+    below = logits - logits.amax(dim=-1, keepdim=True)
+    return below.exp_().sum(dim=-1).reciprocal_().tolist()

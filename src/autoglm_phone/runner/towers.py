@@ -170,8 +170,15 @@ class NativeTowers(Towers):
         return AudioTower(config.audio_config, hidden)
 
     def _encode(self, tower: Any, item: MediaItem) -> Tensor:
+        from autoglm_phone.runner import encoder_pass
+
+        quick = encoder_pass.serves(tower)
+        if quick and item.kind == "audio":
+            return encoder_pass.hear(tower, self._mel(item)[0])
         if item.kind == "image":
             pixels = torch.tensor(item.data["pixels"], device=self.device)  # a copy: the array may be read-only
+            if quick:
+                return encoder_pass.see(tower, pixels)
             picture = (pixels.permute(2, 0, 1).float() / 127.5 - 1)[None].to(self.dtype)
             states, _ = tower(picture, None)
         else:
