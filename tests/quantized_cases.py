@@ -18,22 +18,25 @@ from autoglm_phone.compress.formats.master import MasterConfig, MasterReader, Mo
 
 @dataclass(frozen=True)
 class Widths:
-    """bits of linears, of the embedding and of an untied head."""
+    """bits of linears, of the embedding and of an untied head. group: columns that share a scale, if they divide."""
 
     bits: int
     embedding: int = 3
     symmetric: bool = False
     activation_bits: int | None = None
+    group: int = 16
 
 
 def group_of(columns: int, wanted: int) -> int:
     return next(size for size in range(min(wanted, columns), 0, -1) if columns % size == 0)
 
 
-def rounded(weight: Tensor, kind: str, bits: int, symmetric: bool, activation_bits: int | None) -> QuantizedWeight:
+def rounded(
+    weight: Tensor, kind: str, bits: int, symmetric: bool, activation_bits: int | None, group: int
+) -> QuantizedWeight:
     """Round to nearest: what the engine runs need not be good, only known."""
     matrix = weight.float().flatten(1)
-    size = group_of(matrix.shape[1], 16)
+    size = group_of(matrix.shape[1], group)
     if activation_bits == 8:
         size = matrix.shape[1]
     spec = ModuleSpec(kind, bits, size, symmetric, tuple(weight.shape), activation_bits=activation_bits)  # type: ignore[arg-type]
@@ -53,8 +56,14 @@ def kind_of(name: str, tensor: Tensor) -> str | None:
     return None
 
 
-def write_quantized(source: Path, folder: Path, widths: Widths, chosen: Callable[[str], bool] | None = None) -> Path:
-    """A master made of every matrix of a plain checkpoint."""
+def write_quantized(
+    source: Path,
+    folder: Path,
+    widths: Widths | Callable[[str], Widths],
+    chosen: Callable[[str], bool] | None = None,
+) -> Path:
+    """A master made of every matrix of a plain checkpoint; widths may depend on a tensor's name."""
+    widths_of = widths if callable(widths) else lambda _: widths
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.safetensors*"))
     writer, modules = ShardWriter(folder, 1 << 20), {}
     for shard in sorted(source.glob("*.safetensors")):
@@ -63,13 +72,15 @@ def write_quantized(source: Path, folder: Path, widths: Widths, chosen: Callable
             if kind is None or (chosen is not None and not chosen(name)):
                 writer.add(name, tensor)
                 continue
+            given = widths_of(name)
             outer = kind == "embedding" or "lm_head" in name
             weight = rounded(
                 tensor,
                 kind,
-                widths.embedding if outer else widths.bits,
-                widths.symmetric or outer,
-                widths.activation_bits if kind == "linear" and not outer else None,
+                given.embedding if outer else given.bits,
+                given.symmetric or outer,
+                given.activation_bits if kind == "linear" and not outer else None,
+                given.group,
             )
             module = name.removesuffix(".weight")
             modules[module] = weight.spec

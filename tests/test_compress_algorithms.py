@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from autoglm_phone.compress.algorithms.awq import search_scale, share
-from autoglm_phone.compress.algorithms.gptq import compensate, damped, gptq, output_error, refine
+from autoglm_phone.compress.algorithms.gptq import Factor, compensate, damped, gptq, output_error, refine, refine_alone
 from autoglm_phone.compress.algorithms.grid import Grid, absmax_grid, search_grid
+from autoglm_phone.errors import ConfigError
 
 
 def problem(seed: int, rows: int = 24, columns: int = 64, samples: int = 400) -> tuple[Tensor, Tensor]:
@@ -92,6 +93,46 @@ def test_refine_never_loses_on_any_row(seed: int) -> None:
     after = output_error(better.dequantize(refined) - weight, h)
     assert bool((after <= before).all())
     assert float(after.sum()) < float(before.sum())
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_refinement_without_correlations_is_refinement_with_the_identity(symmetric: bool) -> None:
+    weight, _ = problem(7)
+    grid = absmax_grid(weight, 3, 32, symmetric=symmetric)
+    codes = grid.quantize(weight)
+    want_grid, want = refine(weight, torch.eye(64), grid, codes, sweeps=3)
+    made_grid, made = refine_alone(weight, grid, codes, sweeps=3)
+    assert torch.equal(made, want)
+    assert torch.equal(made_grid.scales, want_grid.scales)
+    assert not torch.equal(made, codes)
+
+
+def test_block_size_changes_nothing_in_refinement() -> None:
+    weight, hessian = problem(8)
+    grid = absmax_grid(weight, 3, 32)
+    codes = grid.quantize(weight)
+    whole = refine(weight.double(), hessian.double(), grid, codes, block=64)
+    parts = refine(weight.double(), hessian.double(), grid, codes, block=5)
+    assert torch.equal(whole[1], parts[1])
+    assert torch.equal(whole[0].scales, parts[0].scales)
+
+
+@pytest.mark.parametrize("act_order", [True, False])
+def test_the_factor_is_one_of_the_hessian_and_solves_with_it(act_order: bool) -> None:
+    hessian = problem(9)[1].double()
+    factor = Factor.of(hessian, damping=0.01, act_order=act_order)
+    upper, h = factor.upper(), damped(hessian, 0.01)
+    assert torch.equal(upper, upper.triu())
+    assert torch.allclose(upper.diagonal(), torch.ones(64, dtype=torch.float64))
+    pivots = factor.lower.diagonal().flip(0).square()
+    assert torch.allclose((upper * pivots) @ upper.T, h[factor.order][:, factor.order])
+    sides = torch.randn(64, 3, dtype=torch.float64)
+    assert torch.allclose(h @ factor.solve(sides), sides)
+
+
+def test_a_hessian_without_rank_is_refused_with_advice() -> None:
+    with pytest.raises(ConfigError, match="larger damping"):
+        Factor.of(-torch.eye(4))
 
 
 def test_clip_search_is_never_worse_than_covering_everything() -> None:

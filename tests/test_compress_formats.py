@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import torch
@@ -130,6 +131,43 @@ def test_scattered_groups_are_refused() -> None:
 def test_classic_formats_refuse_what_they_cannot_hold() -> None:
     with pytest.raises(ConfigError, match="awq"):
         classic.write_awq(quantized(16, 64, 3, 32, True))
+
+
+def test_smaller_groups_are_the_same_weight() -> None:
+    weight = quantized(16, 64, 4, 32, False)
+    made = weight.regrouped(8)
+    assert made.spec.group_size == 8
+    assert made.scales.shape == (16, 8)
+    assert torch.equal(made.dequantize(), weight.dequantize())
+    assert torch.equal(classic.read_awq(classic.write_awq(made)).dequantize(), weight.dequantize())
+
+
+def test_gptq_names_modules_of_other_bits() -> None:
+    def spec(bits: int, group: int, symmetric: bool = True) -> ModuleSpec:
+        return ModuleSpec("linear", bits, group, symmetric, (64, 128))
+
+    layer = "model.language_model.layers.1"
+    heads = {f"{layer}.self_attn.{n}_proj": spec(8, 128) for n in "qkv"}
+    specs = {f"{layer}.mlp.down_proj": spec(4, 64), f"{layer}.mlp.gate_up_proj": spec(4, 128)}
+    specs |= {f"model.language_model.layers.{i}.mlp.down_proj": spec(4, 128) for i in (11, 2)}
+    made = classic.config("gptq", {**specs, **heads}, [f"{layer}.self_attn.o_proj"])
+    assert (made["bits"], made["group_size"], made["sym"]) == (4, 64, True)
+
+    def bits(name: str) -> int | None:  # as GPTQModel and vLLM read the field
+        for key, values in made["dynamic"].items():
+            if re.match(key[2:], name):
+                return None if key.startswith("-:") else values["bits"]
+        return made["bits"]
+
+    for name, module in {**specs, **heads}.items():
+        assert bits(name) == module.bits
+        assert bits(name.replace("model.language_model", "language_model.model")) == module.bits
+    assert bits("language_model.model.layers.1.self_attn.qkv_proj") == 8
+    assert bits("language_model.model.layers.11.self_attn.qkv_proj") == 4
+    assert bits(f"{layer}.self_attn.o_proj") is None
+    mixed = classic.config("gptq", {"a": spec(4, 64), "b": spec(4, 64, False)}, [])
+    assert (mixed["sym"], mixed["checkpoint_format"]) == (False, "gptq_v2")
+    assert classic.config("awq", {"a": spec(4, 64), "b": spec(4, 32)}, [])["group_size"] == 32
 
 
 def test_portable_boxes_hold_three_bit_codes() -> None:

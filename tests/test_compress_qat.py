@@ -11,7 +11,7 @@ from torch import nn
 from autoglm_phone.compress import calibrate, pipeline, recipe
 from autoglm_phone.compress.formats import master
 from autoglm_phone.compress.plan import ModuleInfo, ModulePlan
-from autoglm_phone.compress.quantize_unit import quantize_matrix
+from autoglm_phone.compress.quantize_matrix import quantize_matrix
 from autoglm_phone.compress.statistics import Moments
 from autoglm_phone.errors import ConfigError
 from autoglm_phone.train import data as data_module

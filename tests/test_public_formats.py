@@ -16,9 +16,9 @@ from autoglm_phone.backends.torch_backend import Linear
 from autoglm_phone.compress.formats import export
 from autoglm_phone.errors import CheckpointError, ConfigError
 from autoglm_phone.models.glm4v.reference import make_tiny_checkpoint
+from native_cases import run, save_case
 from public_cases import Recipe, is_linear, write_config, write_folders
 from quantized_cases import Widths, write_quantized
-from test_engine_native import run, save_case
 from test_quantized_engine import difference, engine_of, glm_requests, native_requests, refused
 
 TOLERANCE = 1e-4
@@ -75,6 +75,21 @@ def test_our_own_exports_of_the_native_family(native: Path, tmp_path: Path, form
     written = export.export(master, tmp_path / "public", format)
     bound = 0.02 if format == "compressed-tensors" else TOLERANCE  # its scales are bfloat16
     assert difference(engine_of(written, quantization=format), engine_of(master), native_requests()) <= bound
+
+
+@pytest.mark.parametrize("format", ["awq", "gptq"])
+def test_modules_of_several_groups_and_bits(native: Path, tmp_path: Path, format: str) -> None:
+    """Groups become the largest that divides all; GPTQ tells bits apart, AWQ leaves what has not 4 as floats."""
+    widths = lambda name: Widths(8 if "self_attn" in name else 4, group=16 if "down_proj" in name else 32)  # noqa: E731
+    master = write_quantized(native, tmp_path / "packed", widths, lambda name: ".layers." in name)
+    written = export.export(master, tmp_path / "public", format)
+    raw = json.loads((written / "config.json").read_text())["quantization_config"]
+    assert raw["group_size"] == 16
+    if format == "gptq":
+        assert {value["bits"] for key, value in raw["dynamic"].items() if key.startswith("+:")} == {8}
+    else:
+        assert any("self_attn" in name for name in raw["modules_to_not_convert"])
+    assert difference(engine_of(written, quantization=format), engine_of(master), native_requests()) <= TOLERANCE
 
 
 def test_configurations_beside_config_json(glm4v: Path, tmp_path: Path) -> None:

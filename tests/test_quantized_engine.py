@@ -25,8 +25,8 @@ from autoglm_phone.models.glm4v.reference import make_tiny_checkpoint
 from autoglm_phone.runner.offload import segment_bytes
 from glm4v_cases import CheckpointUnderTest
 from glm4v_cases import picture as glm_picture
+from native_cases import clip, make_request, picture, run, save_case
 from quantized_cases import Widths, edit, write_floats, write_quantized
-from test_engine_native import clip, make_request, picture, run, save_case
 
 TOLERANCE = 1e-4
 

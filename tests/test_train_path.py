@@ -296,6 +296,13 @@ def test_ranks_take_turns_so_that_every_step_holds_every_kind():
     assert [due(("a", "b/2+1"), step) for step in range(3)] == [["a"], ["a", "b"], ["a"]]
 
 
+def test_the_first_exit_is_trained_every_other_step():
+    from autoglm_phone.train.trainer import trained_exit
+
+    assert [trained_exit((6, 12, 18), step) for step in range(8)] == [6, 12, 6, 18, 6, 12, 6, 18]
+    assert [trained_exit((4,), step) for step in range(2)] == [4, 4]
+
+
 def test_a_patch_belongs_to_the_smallest_region_over_it():
     import random
 

@@ -11,60 +11,47 @@ from __future__ import annotations
 import json
 import shutil
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from autoglm_phone.compress.calibrate import Sample
-from autoglm_phone.compress.files import note_of, readable, write_tensors
-from autoglm_phone.compress.opening import Opened, rewrite
 from autoglm_phone.compress.plan import resolve
-from autoglm_phone.compress.recipe import TRANSFORMS, Recipe, Step
-from autoglm_phone.compress.units import State, Unit, forward, move
+from autoglm_phone.compress.recipe import TRANSFORMS, Step
+from autoglm_phone.compress.task import Task
+from autoglm_phone.compress.units import State, Unit, move
+from autoglm_phone.compress.walk import Visit
 from autoglm_phone.models import registry
 
 _BATCH = 4  # samples of one step in a layer
 _ADAM_SHARE = 2e-3 / 0.015  # the trainer's step for vectors and tables, against that for matrices
 
 
-def heal(
-    opened: Opened,
-    base: Opened,
-    step: Step,
-    recipe: Recipe,
-    work: Path,
-    samples: Sequence[Sample],
-    device: torch.device,
-    say: Callable[[str], None] = lambda line: None,
-) -> Path:
-    """Train `opened` and write it to work/model. base: the model before the recipe's first step.
+def heal(task: Task) -> Path:
+    """Train the task's checkpoint and write it to the task's folder.
 
     Raises:
         ConfigError: no such teacher, or one of another vocabulary.
     """
-    work.mkdir(parents=True, exist_ok=True)
-    if opened.architecture.family == "native":
-        return _train(opened, base, step, recipe, work, say)
-    return _by_layer(opened, base, step, work, samples, device, recipe.seed, say)
+    return _train(task) if task.opened.architecture.family == "native" else _by_layer(task)
 
 
-def _train(opened: Opened, base: Opened, step: Step, recipe: Recipe, work: Path, say: Callable[[str], None]) -> Path:
+def _train(task: Task) -> Path:
     from autoglm_phone.train.bundle import bundle_like
     from autoglm_phone.train.distill import DistillConfig
     from autoglm_phone.train.mixture import BatchSizes
     from autoglm_phone.train.muon import OptimConfig
     from autoglm_phone.train.trainer import TrainConfig, Trainer
 
+    opened, step, work = task.opened, task.step, task.folder
     options = step.options
     names: tuple[str, ...] = ()
     if step.kind == "qat":
-        plan = resolve(recipe, opened.architecture, opened.sizes, built=TRANSFORMS)
+        plan = resolve(task.recipe, opened.architecture, opened.sizes, built=TRANSFORMS)
         names = tuple(name for name, made in plan.modules.items() if made.activation_bits is not None)
-    teacher = _locate(options["teacher"]) if options["teacher"] else base.folder
+    teacher = _locate(options["teacher"]) if options["teacher"] else task.base.folder
     run = work / "run"
     config = TrainConfig(
         prepared=_prepared(opened.folder, work / "prepared"),
@@ -82,14 +69,16 @@ def _train(opened: Opened, base: Opened, step: Step, recipe: Recipe, work: Path,
         warmup_steps=max(1, options["steps"] // 20),
         decay_from=0.3,
         compile=options["steps"] >= 500,
-        seed=recipe.seed,
+        seed=task.recipe.seed,
         log_every=1 if options["small"] else 20,
         sizes=BatchSizes(2048, 2, 3, 4, 2) if options["small"] else BatchSizes(),
     )
     progress = Trainer(config).run()
-    say(f"{step.kind}: {progress.step} steps, {progress.tokens:,} tokens, {progress.elapsed:.0f} s, from {teacher}")
+    task.say(
+        f"{step.kind}: {progress.step} steps, {progress.tokens:,} tokens, {progress.elapsed:.0f} s, from {teacher}"
+    )
     report = {"steps": progress.step, "tokens": progress.tokens, "seconds": progress.elapsed, "fake_int8": len(names)}
-    (work / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    task.report(report)
     bundle_like(run, opened.folder, work / "model")
     return work / "model"
 
@@ -109,68 +98,27 @@ def _prepared(model: Path, out: Path) -> Path:
     return out
 
 
-def _by_layer(
-    opened: Opened,
-    base: Opened,
-    step: Step,
-    work: Path,
-    samples: Sequence[Sample],
-    device: torch.device,
-    seed: int,
-    say: Callable[[str], None],
-) -> Path:
-    ours: dict[str, list[State]] = {}
-    theirs: dict[str, list[State]] = {}
-    changed: dict[str, Path] = {}
+def _by_layer(task: Task) -> Path:
     errors: dict[str, list[float]] = {}
-    for stage, origin in zip(opened.architecture.stages(), base.architecture.stages(), strict=True):
-        states, aims = stage.begin(samples, ours), origin.begin(samples, theirs)
-        for unit, teacher in zip(stage.units, origin.units, strict=True):
-            if unit.name == "lm_head":
-                continue
-            module = opened.source.load(unit, device, torch.float32)
-            aims = forward(teacher, base.source.load(teacher, device, torch.float32), aims, device)
-            if unit.name.startswith("model.layers."):
-                path = work / f"{unit.name}.safetensors"
-                if not readable(path):
-                    targets = [aim["hidden"] for aim in aims]
-                    before, after = _heal_layer(unit, module, states, targets, step, device, seed)
-                    made = {unit.prefix + name: tensor for name, tensor in module.state_dict().items()}
-                    stored = {name: tensor.to(opened.source.get(name).dtype).cpu() for name, tensor in made.items()}
-                    write_tensors(path, stored, {unit.name: [before, after]})
-                tensors = load_file(path)
-                module.load_state_dict({n.removeprefix(unit.prefix): t.float() for n, t in tensors.items()})
-                changed |= dict.fromkeys(tensors, path)
-                errors |= note_of(path)
-                say("heal {}: error {:.2e} -> {:.2e}".format(unit.name, *errors[unit.name]))
-            states = forward(unit, module, states, device)
-        ours[stage.name], theirs[stage.name] = states, aims
-    (work / "report.json").write_text(json.dumps({"errors": errors}, indent=1) + "\n", encoding="utf-8")
-    config = json.loads((opened.folder / "config.json").read_text(encoding="utf-8"))
-
-    def change(name: str) -> Tensor | None:
-        if name not in changed:
-            return None
-        with safe_open(changed[name], framework="pt") as file:
-            found: Tensor = file.get_tensor(name)
-            return found
-
-    return rewrite(opened, work / "model", config, change)
+    for visit, origin in zip(task.walk(), task.walk(task.base), strict=True):
+        targets = [aim["hidden"] for aim in origin.after()] if visit.unit.name.startswith("model.layers.") else None
+        if targets is not None:
+            tensors, error = task.unit(visit.unit, partial(_heal_layer, visit, targets, task.step, task.recipe.seed))
+            visit.module.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+            errors |= error
+            task.say("heal {}: error {:.2e} -> {:.2e}".format(visit.unit.name, *errors[visit.unit.name]))
+    return task.write(task.config(), {"errors": errors})
 
 
 def _heal_layer(
-    unit: Unit,
-    module: nn.Module,
-    states: Sequence[State],
-    targets: Sequence[Tensor],
-    step: Step,
-    device: torch.device,
-    seed: int,
-) -> tuple[float, float]:
-    """Train a layer towards its targets; (relative error before, after) on a fifth of the samples, never trained on.
+    visit: Visit, targets: Sequence[Tensor], step: Step, seed: int
+) -> tuple[dict[str, Tensor], dict[str, list[float]]]:
+    """Train a layer towards its targets: its tensors, and {unit: [relative error before, after]}.
 
-    The layer is left as it was if training did not help.
+    The errors are those on a fifth of the samples, never trained on. The layer is left as it was if training did not
+    help.
     """
+    unit, module, states, device = visit.unit, visit.module, visit.states, visit.device
     held = max(1, len(states) // 5)
     train = list(range(held, len(states))) or [0]
     before = _error(unit, module, states[:held], targets[:held], device)
@@ -198,7 +146,7 @@ def _heal_layer(
     if after >= before:
         module.load_state_dict(start)
         after = before
-    return before, after
+    return module.state_dict(), {unit.name: [before, after]}
 
 
 @torch.no_grad()

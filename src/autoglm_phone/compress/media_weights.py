@@ -7,7 +7,7 @@ four kinds of position that we know (text, picture-conditioned, speech-condition
 mean square, which is what the second-order change of a squared error asks for; `positions` gives each position its own.
 
 The gradient is that of log p(y), y drawn from the model itself, in front of every decoder unit; each unit counts alike.
-The backward pass streams as `sensitivity` does.
+The backward pass streams (`walk.back`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from torch import Tensor
 
 from autoglm_phone.compress.calibrate import GRADIENTS, KINDS, Sample
 from autoglm_phone.compress.opening import Opened
-from autoglm_phone.compress.plan import EMBEDDING, HEAD
+from autoglm_phone.compress.plan import HEAD
 from autoglm_phone.compress.progress import Say, silent
-from autoglm_phone.compress.units import State, forward, move
+from autoglm_phone.compress.walk import back, differentiate
 from autoglm_phone.errors import ConfigError
 
 _ASKED = 32  # samples that a mean of each kind is taken from: states of all units wait for the way back
@@ -75,46 +75,18 @@ def sensitivities(
 ) -> list[Tensor]:
     """Of each sample, float [positions]: mean |g| (or g²) of the gradient in front of the decoder's units, 1.0 on
     average over all positions of all samples."""
-    stages = opened.architecture.stages()
-    done: dict[str, list[State]] = {}
-    for stage in stages[:-1]:
-        states = stage.begin(samples, done)
-        for unit in stage.units:
-            states = forward(unit, opened.source.load(unit, device, torch.float32), states, device)
-        done[stage.name] = states
-    before: list[list[State]] = []
-    states = stages[-1].begin(samples, done)
-    for unit in stages[-1].units:
-        before.append(states)
-        if unit.name != HEAD:
-            states = forward(unit, opened.source.load(unit, device, torch.float32), states, device)
     generator = torch.Generator(device=device).manual_seed(seed)
     gradients: list[Tensor | None] = [None] * len(samples)
     totals: list[Tensor] = [torch.zeros(len(sample.ids)) for sample in samples]
     units = 0
-    for unit, states in zip(reversed(stages[-1].units), reversed(before), strict=True):
-        if unit.name == EMBEDDING:
-            break
-        module = opened.source.load(unit, device, torch.float32)
-        sizes = []
-        moved = False
-        for index, (state, gradient) in enumerate(zip(states, gradients, strict=True)):
-            here = move(state, device)
-            here["hidden"] = here["hidden"].detach().requires_grad_()
-            with torch.enable_grad():
-                made = unit.run(module, here)
-                if unit.name == HEAD:
-                    logits = made["logits"][0]
-                    drawn = torch.multinomial(logits.detach().softmax(-1), 1, generator=generator)
-                    logits.log_softmax(-1).gather(1, drawn).sum().backward()
-                elif "hidden" in made and gradient is not None:
-                    made["hidden"].backward(gradient.to(device))
-            own = here["hidden"].grad
-            if own is not None:
-                gradients[index], moved = own.cpu(), True
-            now = gradients[index]
-            sizes.append(torch.zeros(len(totals[index])) if now is None else _size(now[0], squared))
-        if moved and unit.name != HEAD:  # behind the last layer only the predicting positions have a gradient
+    for visit in back(opened.architecture, opened.source, samples, device):
+        pairs = zip(visit.states, gradients, strict=True)
+        passed = [differentiate(visit, state, gradient, generator) for state, gradient in pairs]
+        moved = any(new is not old for new, old in zip(passed, gradients, strict=True))
+        gradients = passed
+        if moved and visit.unit.name != HEAD:  # behind the last layer only the predicting positions have a gradient
+            found = zip(gradients, totals, strict=True)
+            sizes = [torch.zeros(len(total)) if g is None else _size(g[0], squared) for g, total in found]
             mean = sum(float(size.sum()) for size in sizes) / sum(len(size) for size in sizes)
             units += 1
             for total, size in zip(totals, sizes, strict=True):

@@ -1,38 +1,29 @@
 """`compress`: a checkpoint, a recipe and samples to a small checkpoint, one unit in memory at a time.
 
-Two streams of states run side by side, the float model's and the quantized one's own, so every layer is quantized
-for the inputs that it will really get. A finished unit is a file in `<out>/.work`, written aside, then renamed: a run
-that was killed goes on after it, and since a unit depends on nothing but those before it, the bits are the same.
+A finished unit is a file in `<out>/.work`, written aside, then renamed: a run that was killed goes on after it, and
+since a unit depends on nothing but those before it, the bits are the same (`unit_run`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
-from torch import Tensor, nn
 
 from autoglm_phone.compress import calibrate, media_weights, sensitivity, transform
-from autoglm_phone.compress.embedding import quantize_embedding
-from autoglm_phone.compress.files import note_of, readable, write_tensors, write_text
-from autoglm_phone.compress.formats import master
-from autoglm_phone.compress.opening import COPIED, Opened, open_model
-from autoglm_phone.compress.plan import EMBEDDING, HEAD, CompressionPlan, ModulePlan, resolve
-from autoglm_phone.compress.quantize_unit import quantize_unit
+from autoglm_phone.compress.assemble import assemble
+from autoglm_phone.compress.files import write_text
+from autoglm_phone.compress.opening import Opened, open_model
+from autoglm_phone.compress.plan import CompressionPlan, resolve
+from autoglm_phone.compress.progress import Say, silent
 from autoglm_phone.compress.recipe import TRANSFORMS, Recipe
-from autoglm_phone.compress.statistics import observe
-from autoglm_phone.compress.tune import Tuned, tune
-from autoglm_phone.compress.units import MasterSource, Stage, State, Unit, forward, move
+from autoglm_phone.compress.unit_run import UnitRun
+from autoglm_phone.compress.units import MasterSource
 from autoglm_phone.errors import CheckpointError, ConfigError
 
 WORK = ".work"
@@ -52,7 +43,7 @@ def compress(
     samples: Sequence[calibrate.Sample] | None = None,
     device: str = "cpu",
     max_shard_bytes: int = 1 << 30,
-    say: Callable[[str], None] = lambda line: None,
+    say: Say = silent,
 ) -> Path:
     """Compress a model into `out`; goes on where an interrupted call with the same arguments stopped.
 
@@ -89,9 +80,9 @@ def compress(
             return transform.finish(opened, work, out, recipe.name, plan.float_bytes)
     if recipe.budget is not None:
         plan = _within_budget(opened, plan, recipe, work, samples, torch.device(device), say)
-    run = _Run(opened, plan, work, samples, torch.device(device), recipe.seed, say)
+    run = UnitRun(opened, plan, work, samples, torch.device(device), recipe.seed, say)
     run.all()
-    return _assemble(opened, plan, recipe, work, out, max_shard_bytes, run.tune())
+    return assemble(opened, plan, recipe, work, out, max_shard_bytes, run.tune())
 
 
 def _within_budget(
@@ -101,7 +92,7 @@ def _within_budget(
     work: Path,
     samples: Sequence[calibrate.Sample],
     device: torch.device,
-    say: Callable[[str], None],
+    say: Say,
 ) -> CompressionPlan:
     """The plan with bits chosen for the modules that leave them open, by sensitivity measured once a run."""
     budget = recipe.budget_bytes(plan.float_bytes) or 0
@@ -123,218 +114,9 @@ def _within_budget(
     return plan
 
 
-class _Run:
-    def __init__(
-        self,
-        opened: Opened,
-        plan: CompressionPlan,
-        work: Path,
-        samples: Sequence[calibrate.Sample],
-        device: torch.device,
-        seed: int,
-        say: Callable[[str], None],
-    ):
-        self.opened, self.plan, self.work, self.samples = opened, plan, work, samples
-        self.device, self.seed, self.say = device, seed, say
-        self.stages = opened.architecture.stages()
-        self.progress = Progress(self.stages, say)
-        self.compensates = any((p.gptq or {}).get("compensate") for p in plan.modules.values())
-        self.needs_float = self.compensates or any(p.learned for p in plan.modules.values())
-
-    def all(self) -> None:
-        final = self._final_moments()
-        clean: dict[str, list[State]] = {}
-        ours: dict[str, list[State]] = {}
-        for stage in self.stages:
-            states = stage.begin(self.samples, ours)
-            floats = stage.begin(self.samples, clean) if self.needs_float else None
-            for unit in stage.units:
-                states, floats = self._unit(unit, states, floats, final)
-            ours[stage.name] = states
-            if floats is not None:
-                clean[stage.name] = floats
-
-    def _unit(
-        self, unit: Unit, states: list[State], floats: list[State] | None, final: Tensor | None
-    ) -> tuple[list[State], list[State] | None]:
-        began = time.monotonic()
-        plans = {name[len(unit.prefix) :]: p for name, p in self.plan.of_unit(unit.name).items()}
-        path = self.work / f"{unit.name}.safetensors"
-        module = self.opened.source.load(unit, self.device, torch.float32)
-        clean = self.opened.source.load(unit, self.device, torch.float32) if floats is not None else None
-        note = "kept"
-        if not readable(path):
-            made, losses = self._quantize(unit, module, plans, states, clean, floats, final)
-            write_tensors(path, made, losses)
-        if plans:
-            note = _note(path)
-        self._restore(unit, module, plans, path)
-        last = unit.name == HEAD
-        if not last:
-            states = forward(unit, module, states, self.device)
-            if floats is not None and clean is not None:
-                floats = forward(unit, clean, floats, self.device)
-        self.progress.done(unit, time.monotonic() - began, note)
-        return states, floats
-
-    def _quantize(
-        self,
-        unit: Unit,
-        module: nn.Module,
-        plans: Mapping[str, ModulePlan],
-        states: Sequence[State],
-        clean: nn.Module | None,
-        floats: Sequence[State] | None,
-        final: Tensor | None,
-    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What the unit's file holds (by name on disk, as in the source), and the losses."""
-        source = self.opened.source
-        tensors = {name: source.get(name) for name in unit.parameters() if name in source}
-        if unit.name == EMBEDDING:
-            weights = {}
-            for name, plan in plans.items():
-                table = module.get_submodule(name).get_parameter("weight")
-                read, predicted = self._counts(table.shape[0])
-                weights[name] = quantize_embedding(table, plan, final=final, read=read, predicted=predicted)
-            changed: dict[str, Tensor] = {}
-            losses: dict[str, Any] = {}
-        else:
-            stored = {name: source.get(unit.disk_name(name)).dtype for name in module.state_dict()}
-            result = quantize_unit(
-                unit, module, plans, states, self.device,
-                float_module=clean, float_states=floats, stored=stored, seed=self.seed,
-            )  # fmt: skip
-            weights, changed = result.weights, result.changed
-            losses = {name: [result.plain[name], result.losses[name]] for name in result.losses}
-        for name, tensor in changed.items():
-            tensors[unit.disk_name(name)] = tensor.cpu()
-        for name, weight in weights.items():
-            tensors.pop(unit.prefix + name + ".weight")
-            tensors.update(weight.tensors(unit.prefix + name))
-        return tensors, losses
-
-    def _restore(self, unit: Unit, module: nn.Module, plans: Mapping[str, ModulePlan], path: Path) -> None:
-        """The module as its file has it: what a resumed run sees, and so the only thing that any run sees."""
-        tensors = load_file(path)
-        for name, plan in plans.items():
-            weight = master.weight_from(tensors, unit.prefix + name, plan.spec).dequantize()
-            module.get_submodule(name).get_parameter("weight").data.copy_(weight)
-        for name, stored in unit.aliases.items():  # shared with an earlier unit, which has quantized it
-            plan_there = self.plan.modules.get(stored.removesuffix(".weight"))
-            if plan_there is not None and unit.name != HEAD:
-                there = load_file(self.work / f"{plan_there.info.unit}.safetensors")
-                weight = master.weight_from(there, plan_there.info.name, plan_there.spec).dequantize()
-                module.get_parameter(name).data.copy_(weight)
-        for name, parameter in module.named_parameters():
-            found = tensors.get(unit.disk_name(name))
-            if found is not None and name not in unit.convert:
-                parameter.data.copy_(found)
-
-    def _final_moments(self) -> Tensor | None:
-        """H of the states that a tied head reads, from a pass of the float model; None where nothing needs it."""
-        embedding = self.plan.modules.get(EMBEDDING)
-        if not self.plan.tied or embedding is None or embedding.gptq is None:
-            return None
-        path = self.work / "final.safetensors"
-        if not readable(path):
-            self.say("one pass of the float model, for the head that shares the embedding")
-            head, module, states = self._float_pass()
-            seen = observe(head, module, states, ["lm_head"], self.device)
-            write_tensors(path, {"hessian": seen.moments["lm_head"].hessian.cpu()}, {})
-        return load_file(path)["hessian"].to(self.device)
-
-    def _float_pass(self) -> tuple[Unit, nn.Module, list[State]]:
-        """The head, and the float model's states in front of it."""
-        finals: dict[str, list[State]] = {}
-        for stage in self.stages:
-            states = stage.begin(self.samples, finals)
-            for unit in stage.units:
-                module = self.opened.source.load(unit, self.device, torch.float32)
-                if unit.name == HEAD:
-                    return unit, module, states
-                states = forward(unit, module, states, self.device)
-            finals[stage.name] = states
-        raise CheckpointError("the model has no output head")
-
-    @torch.no_grad()
-    def tune(self) -> Tuned | None:
-        """The `tune` step: once for the whole model, after every unit has its codes."""
-        chosen = {name: p for name, p in self.plan.modules.items() if p.tuned is not None}
-        if not chosen:
-            return None
-        path = self.work / "tuned.safetensors"
-        if not readable(path):
-            tuned = self._tune(next(iter(chosen.values())).tuned or {}, set(chosen))
-            tensors = {f"scale:{n}": t for n, t in tuned.scales.items()}
-            write_tensors(path, {**tensors, **{f"float:{n}": t for n, t in tuned.floats.items()}}, {})
-        tensors = load_file(path)
-        scales = {n.removeprefix("scale:"): t for n, t in tensors.items() if n.startswith("scale:")}
-        floats = {n.removeprefix("float:"): t for n, t in tensors.items() if n.startswith("float:")}
-        return Tuned(scales, floats, 0.0, 0.0)
-
-    def _tune(self, options: Mapping[str, Any], names: set[str]) -> Tuned:
-        head, module, states = self._float_pass()
-        targets = [head.run(module, move(s, self.device))["logits"][0].log_softmax(-1).cpu() for s in states]
-        modules: dict[str, nn.Module] = {}
-        weights: dict[str, master.QuantizedWeight] = {}
-        for unit in (u for stage in self.stages for u in stage.units):
-            made = self.opened.source.load(unit, self.device, torch.float32)
-            plans = {name[len(unit.prefix) :]: p for name, p in self.plan.of_unit(unit.name).items()}
-            path = self.work / f"{unit.name}.safetensors"
-            self._restore(unit, made, plans, path)
-            tensors = load_file(path)
-            for name, plan in plans.items():
-                if unit.prefix + name in names:
-                    weights[unit.prefix + name] = master.weight_from(tensors, unit.prefix + name, plan.spec)
-            modules[unit.name] = made
-        source = self.opened.source
-        stored = {n: source.get(n).dtype for u in (u for g in self.stages for u in g.units) for n in u.parameters()}
-        return tune(
-            self.stages, modules, weights, stored, self.samples, targets, self.device,
-            iterations=options["iterations"], rate=options["rate"], batch=max(1, options["batch"]), seed=self.seed,
-            tied=self.plan.tied, codes=options["codes"], say=self.say,
-        )  # fmt: skip
-
-    def _counts(self, vocabulary: int) -> tuple[Tensor, Tensor]:
-        read, predicted = torch.zeros(vocabulary), torch.zeros(vocabulary)
-        for sample in self.samples:
-            ids = torch.tensor(sample.ids)
-            read += torch.bincount(ids, minlength=vocabulary)
-            replies = ids[list(sample.answer_positions)]
-            predicted += torch.bincount(replies, minlength=vocabulary)
-        return read.to(self.device), predicted.to(self.device)
-
-
-class Progress:
-    """A line a unit with the time left, judged by parameters."""
-
-    def __init__(self, stages: Sequence[Stage], say: Callable[[str], None]):
-        self.say = say
-        self._sizes = {
-            unit.name: sum(math.prod(shape) for shape in unit.parameters().values()) + 1
-            for stage in stages
-            for unit in stage.units
-        }
-        self._left = sum(self._sizes.values())
-        self._spent = 0.0
-        self._done = 0
-
-    def done(self, unit: Unit, seconds: float, note: str) -> None:
-        size = self._sizes[unit.name]
-        self._left -= size
-        self._spent += seconds
-        self._done += 1
-        finished = sum(self._sizes.values()) - self._left
-        left = self._spent * self._left / finished
-        self.say(
-            f"[{self._done}/{len(self._sizes)}] {unit.name}: {seconds:.1f} s, {note}; "
-            f"about {int(left // 60)} min {int(left % 60)} s left"
-        )
-
-
 def _work_folder(out: Path, opened: Opened, recipe: Recipe, samples: Sequence[calibrate.Sample] | None) -> Path:
     """The folder of finished units, made or found; refused if it belongs to another run."""
-    digest = hashlib.sha256(b"compress 1")
+    digest = hashlib.sha256(b"compress 2")
     digest.update(recipe.digest_of.encode())
     digest.update(recipe.calibration.digest().encode())
     for sample in samples or ():
@@ -359,67 +141,3 @@ def _work_folder(out: Path, opened: Opened, recipe: Recipe, samples: Sequence[ca
     if not state.exists():
         write_text(state, json.dumps({"run": mark, "recipe": recipe.name}) + "\n")
     return work
-
-
-def _assemble(
-    opened: Opened,
-    plan: CompressionPlan,
-    recipe: Recipe,
-    work: Path,
-    out: Path,
-    max_shard_bytes: int,
-    tuned: Tuned | None,
-) -> Path:
-    disk = opened.source.disk
-    staging = work / "assembled"
-    shutil.rmtree(staging, ignore_errors=True)
-    writer = master.ShardWriter(staging, max_shard_bytes)
-    written: set[str] = set()
-    losses: dict[str, Any] = {}
-
-    def disk_name(name: str) -> str:
-        if name in disk:
-            return disk[name]
-        module, part = name.rsplit(".", 1)
-        return disk[module + ".weight"].removesuffix("weight") + part
-
-    for unit in (u for stage in opened.architecture.stages() for u in stage.units):
-        path = work / f"{unit.name}.safetensors"
-        with safe_open(path, framework="pt") as file:
-            losses |= {unit.prefix + n: v for n, v in json.loads(file.metadata()["losses"]).items()}
-            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-            for name, tensor in (tensors if tuned is None else tuned.applied(tensors)).items():
-                writer.add(disk_name(name), tensor)
-                written.add(name)
-    quantized = {name + ".weight" for name in plan.modules}
-    tied = {"lm_head.weight"} if plan.tied else set()
-    for name in sorted(opened.source.names()):
-        if name not in written and name not in quantized and name not in tied:
-            writer.add(disk[name], opened.source.get(name))
-    sums = writer.close()
-    specs = {disk[name + ".weight"].removesuffix(".weight"): p.spec for name, p in plan.modules.items()}
-    for name, stored in opened.source.shared.items():
-        if stored.removesuffix(".weight") in specs:
-            specs[name.removesuffix(".weight")] = specs[stored.removesuffix(".weight")]
-    config = json.loads((opened.folder / "config.json").read_text(encoding="utf-8"))
-    config["quantization_config"] = master.MasterConfig(specs, sums).to_json()
-    for pattern in COPIED:
-        for file in sorted(opened.folder.glob(pattern)):
-            if file.name not in ("config.json", master.INDEX):
-                shutil.copy(file, out / file.name)
-    for file in sorted(staging.iterdir()):
-        file.replace(out / file.name)
-    report = {"recipe": recipe.name, "bytes": plan.num_bytes, "float_bytes": plan.float_bytes, "losses": losses}
-    report["steps"] = transform.reports(work)
-    write_text(out / "compression.json", json.dumps(report, indent=1) + "\n")
-    write_text(out / "config.json", json.dumps(config, indent=1) + "\n")  # last: with it, the folder is a model
-    shutil.rmtree(work)
-    return out
-
-
-def _note(path: Path) -> str:
-    losses = note_of(path)
-    if not losses:
-        return "quantized"
-    plain, made = (sum(pair[i] for pair in losses.values()) / len(losses) for i in (0, 1))
-    return f"output error {made:.2e} (round-to-nearest {plain:.2e})"

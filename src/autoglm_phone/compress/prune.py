@@ -14,21 +14,19 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from autoglm_phone.compress.calibrate import Sample
-from autoglm_phone.compress.files import note_of, readable, write_tensors
-from autoglm_phone.compress.opening import Opened, rewrite
 from autoglm_phone.compress.recipe import Recipe, Step
 from autoglm_phone.compress.statistics import matrices, observe
-from autoglm_phone.compress.units import State, Unit, forward
+from autoglm_phone.compress.task import Task
+from autoglm_phone.compress.units import Unit
+from autoglm_phone.compress.walk import Visit
 
 DOWN, GATE_UP, OUT = "mlp.down_proj", "mlp.gate_up_proj", "self_attn.o_proj"
 
@@ -72,60 +70,25 @@ def pruned_config(raw: Mapping[str, Any], step: Step, recipe: Recipe) -> dict[st
     return config
 
 
-def prune(
-    opened: Opened,
-    step: Step,
-    recipe: Recipe,
-    work: Path,
-    samples: Sequence[Sample],
-    device: torch.device,
-    say: Callable[[str], None] = lambda line: None,
-) -> Path:
-    """Write the pruned checkpoint to work/model; units that a killed run has finished are kept.
+def prune(task: Task) -> Path:
+    """Write the pruned checkpoint to the task's folder.
 
     Returns:
-        the folder; report.json beside it holds each layer's relative output error.
+        the model's folder; report.json beside it holds each layer's relative output error.
     """
-    work.mkdir(parents=True, exist_ok=True)
-    raw = json.loads((opened.folder / "config.json").read_text(encoding="utf-8"))
-    config = pruned_config(raw, step, recipe)
-    widths = _allocate(opened, step, config, raw, work, samples, device, say)
+    raw = task.config()
+    config = pruned_config(raw, task.step, task.recipe)
+    widths = _allocate(task, config, raw)
     if widths is not None:
         config["intermediate_sizes"] = widths
-    done: dict[str, list[State]] = {}
-    changed: dict[str, Path] = {}
     errors: dict[str, float] = {}
-    for stage in opened.architecture.stages():
-        states = stage.begin(samples, done)
-        for unit in stage.units:
-            if unit.name == "lm_head":
-                continue
-            path = work / f"{unit.name}.safetensors"
-            module = opened.source.load(unit, device, torch.float32)
-            if not readable(path):
-                made, losses = _prune_unit(unit, module, states, step, config, widths, device)
-                named = {unit.prefix + name: tensor for name, tensor in made.items()}
-                stored = {name: tensor.to(opened.source.get(name).dtype).cpu() for name, tensor in named.items()}
-                write_tensors(path, stored, losses)
-            tensors = load_file(path)
-            install(module, {name.removeprefix(unit.prefix): tensor for name, tensor in tensors.items()})
-            states = forward(unit, module, states, device)
-            changed |= dict.fromkeys(tensors, path)
-            for name, loss in note_of(path).items():
-                errors[unit.prefix + name] = loss
-                say(f"prune {unit.prefix}{name}: output error {loss:.2e}")
-        done[stage.name] = states
-    (work / "report.json").write_text(json.dumps({"errors": errors}, indent=1) + "\n", encoding="utf-8")
-    out = work / "model"
-
-    def change(name: str) -> Tensor | None:
-        if name not in changed:
-            return None
-        with safe_open(changed[name], framework="pt") as file:
-            found: Tensor = file.get_tensor(name)
-            return found
-
-    return rewrite(opened, out, config, change)
+    for visit in task.walk():
+        tensors, losses = task.unit(visit.unit, partial(_prune_unit, visit, task.step, config, widths))
+        install(visit.module, tensors)
+        for name, loss in losses.items():
+            errors[visit.unit.prefix + name] = loss
+            task.say(f"prune {visit.unit.prefix}{name}: output error {loss:.2e}")
+    return task.write(config, {"errors": errors})
 
 
 def install(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
@@ -142,23 +105,17 @@ def install(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _prune_unit(
-    unit: Unit,
-    module: nn.Module,
-    states: Sequence[State],
-    step: Step,
-    config: Mapping[str, Any],
-    widths: Sequence[int] | None,
-    device: torch.device,
+    visit: Visit, step: Step, config: Mapping[str, Any], widths: Sequence[int] | None
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
     """Changed tensors by name in the unit, and relative output errors of the projections that lost inputs."""
     made: dict[str, Tensor] = {}
     losses: dict[str, float] = {}
-    options = step.options
+    unit, module, options = visit.unit, visit.module, step.options
     if options["pattern"]:
-        return _sparse(unit, module, states, device)
+        return _sparse(visit)
     if options["heads"] and unit.name.startswith("model.layers."):
         attention: Any = module.get_submodule("self_attn")
-        moments = _moments(unit, module, states, OUT, device)
+        moments = _moments(visit, OUT)
         dim, repeat = attention.head_dim, attention.heads // attention.kv_heads
         energy = energies(attention.o_proj.weight, moments).view(attention.kv_heads, repeat * dim).sum(-1)
         groups = _best(energy, config["num_key_value_heads"])
@@ -172,7 +129,7 @@ def _prune_unit(
     width = _width(unit, config, widths)
     if width is not None and width < matrices(module)[DOWN].weight.shape[1]:
         linears = matrices(module)
-        moments = _moments(unit, module, states, DOWN, device)
+        moments = _moments(visit, DOWN)
         old = linears[DOWN].weight.shape[1]
         keep = _best(energies(linears[DOWN].weight, moments), width)
         weight, losses[DOWN] = absorb(linears[DOWN].weight, moments, keep, options)
@@ -193,10 +150,10 @@ def _width(unit: Unit, config: Mapping[str, Any], widths: Sequence[int] | None) 
     return None
 
 
-def _moments(unit: Unit, module: nn.Module, states: Sequence[State], name: str, device: torch.device) -> Tensor:
-    seen = observe(unit, module, states, [name], device).moments.get(name)
-    columns = matrices(module)[name].weight.shape[1]
-    return torch.eye(columns, device=device) if seen is None else seen.hessian
+def _moments(visit: Visit, name: str) -> Tensor:
+    seen = observe(visit.unit, visit.module, visit.states, [name], visit.device).moments.get(name)
+    columns = matrices(visit.module)[name].weight.shape[1]
+    return torch.eye(columns, device=visit.device) if seen is None else seen.hessian
 
 
 def energies(weight: Tensor, hessian: Tensor) -> Tensor:
@@ -228,16 +185,14 @@ def two_of_four(weight: Tensor, hessian: Tensor) -> Tensor:
     return weight * keep.view_as(weight)
 
 
-def _sparse(
-    unit: Unit, module: nn.Module, states: Sequence[State], device: torch.device
-) -> tuple[dict[str, Tensor], dict[str, float]]:
-    if not unit.name.startswith("model.layers."):
+def _sparse(visit: Visit) -> tuple[dict[str, Tensor], dict[str, float]]:
+    if not visit.unit.name.startswith("model.layers."):
         return {}, {}
-    names = [n for n, c in matrices(module).items() if ".".join(n.split(".")[:1]) in ("self_attn", "mlp")]
-    seen = observe(unit, module, states, names, device).moments
+    linears = {n: c for n, c in matrices(visit.module).items() if n.split(".")[0] in ("self_attn", "mlp")}
+    seen = observe(visit.unit, visit.module, visit.states, linears, visit.device).moments
     made, losses = {}, {}
-    for name in names:
-        weight = matrices(module)[name].weight.float()
+    for name, child in linears.items():
+        weight = child.weight.float()
         if weight.shape[1] % 4 == 0:
             zeroed = two_of_four(weight, seen[name].hessian)
             error, hessian = weight - zeroed, seen[name].hessian
@@ -255,40 +210,22 @@ def _spread(groups: Tensor, size: int) -> Tensor:
     return (groups[:, None] * size + torch.arange(size, device=groups.device)).flatten()
 
 
-@torch.no_grad()
-def _allocate(
-    opened: Opened,
-    step: Step,
-    config: Mapping[str, Any],
-    raw: Mapping[str, Any],
-    work: Path,
-    samples: Sequence[Sample],
-    device: torch.device,
-    say: Callable[[str], None],
-) -> list[int] | None:
+def _allocate(task: Task, config: Mapping[str, Any], raw: Mapping[str, Any]) -> list[int] | None:
     """Widths by layer where the recipe asks for `allocate: sensitivity`, from one pass of the float model."""
-    if step.options["allocate"] == "uniform" or not step.options["mlp"]:
+    options = task.step.options
+    if options["allocate"] == "uniform" or not options["mlp"]:
         return None
-    path = work / "widths.json"
+    path = task.folder / "widths.json"
     if not path.exists():
-        done: dict[str, list[State]] = {}
         gains: list[Tensor] = []
-        for stage in opened.architecture.stages():
-            states = stage.begin(samples, done)
-            for unit in stage.units:
-                if unit.name == "lm_head":
-                    continue
-                module = opened.source.load(unit, device, torch.float32)
-                if unit.name.startswith("model.layers."):
-                    hessian = _moments(unit, module, states, DOWN, device)
-                    energy = energies(matrices(module)[DOWN].weight, hessian)
-                    gains.append((energy / energy.sum()).sort(descending=True).values.cpu())
-                states = forward(unit, module, states, device)
-            done[stage.name] = states
-        multiple = step.options["multiple"] or (256 if raw["intermediate_size"] >= 2048 else 32)
+        for visit in task.walk():
+            if visit.unit.name.startswith("model.layers."):
+                energy = energies(matrices(visit.module)[DOWN].weight, _moments(visit, DOWN))
+                gains.append((energy / energy.sum()).sort(descending=True).values.cpu())
+        multiple = options["multiple"] or (256 if raw["intermediate_size"] >= 2048 else 32)
         path.write_text(json.dumps(spend(gains, config["intermediate_size"] * len(gains), multiple)))
     widths = json.loads(path.read_text())
-    say(f"widths by layer: {widths}")
+    task.say(f"widths by layer: {widths}")
     return [int(width) for width in widths]
 
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from autoglm_phone.compress.algorithms import awq, learned
-from autoglm_phone.compress.algorithms.gptq import compensate, gptq, output_error, refine
-from autoglm_phone.compress.algorithms.grid import Grid, absmax_grid, search_grid
+from autoglm_phone.compress.algorithms.grid import Grid
 from autoglm_phone.compress.formats.master import QuantizedWeight
 from autoglm_phone.compress.plan import ModulePlan
+from autoglm_phone.compress.quantize_matrix import quantize_matrix, relative_errors
 from autoglm_phone.compress.statistics import Moments, Observed, matrices, observe
+from autoglm_phone.compress.timing import stage
 from autoglm_phone.compress.units import Fold, State, Unit, move
 
 
@@ -61,33 +63,83 @@ def quantize_unit(
     result = Result()
     if not plans:
         return result
-    seen = observe(unit, module, states, plans.keys(), device)
-    _fold(unit, module, plans, seen, result, stored)
-    for name in plans.keys() - seen.moments.keys():  # no sample came here (no sound among them, say)
-        size = plans[name].info.columns
-        seen.moments[name] = Moments(torch.eye(size, device=device), None, 0.0)
-    unseen = [[name] for name in plans if seen.moments[name].total == 0.0]
-    for names in [*seen.together, *unseen]:
-        fresh = seen
-        reached = seen.moments[names[0]].total > 0.0
-        need = max(float((plans[name].gptq or {}).get("compensate", 0.0)) for name in names)
-        if need and reached and float_module is not None and float_states is not None:
-            fresh = observe(unit, module, states, names, device, float_module=float_module, float_states=float_states)
-        elif reached and names != seen.together[0]:
-            fresh = observe(unit, module, states, names, device)
-        for name in names:
-            moments = fresh.moments[name]
-            weight = matrices(module)[name].weight
-            folded = result.folded.get(name)
-            made = quantize_matrix(weight.flatten(1).float(), moments, plans[name], folded)
-            quantized = QuantizedWeight(plans[name].spec, made[1].cpu(), made[0].scales.cpu(), _cpu(made[0].zeros))
-            _score(name, weight.flatten(1).float(), moments, plans[name], made, result)
-            result.weights[name] = quantized
-            result.aims[name] = weight.detach().clone()
-            weight.data.copy_(quantized.dequantize().to(weight))
+    with stage("moments before"):
+        seen = observe(unit, module, states, plans.keys(), device)
+    reached = {name for name, moments in seen.moments.items() if moments.total > 0.0}
+    fresh_from = {name: group for group in seen.together for name in group}
+    kept = _kept(plans, seen, float_module)
+    with stage("scale search"):
+        _fold(unit, module, plans, seen, result, stored, kept)
+    for name in seen.moments.keys() - kept:  # taken anew when their turn comes; those of a wide layer are a gigabyte
+        del seen.moments[name]
+    for names in [*seen.together, *([name] for name in plans if name not in fresh_from)]:
+        compensates = any((plans[name].gptq or {}).get("compensate", 0.0) for name in names)
+        if not reached.issuperset(names):  # no sample came here (no sound among them, say)
+            moments = {name: Moments(torch.eye(plans[name].info.columns, device=device), None, 0.0) for name in names}
+        elif kept.issuperset(names):
+            moments = {name: seen.moments[name] for name in names}
+        else:
+            with stage("moments"):
+                moments = observe(
+                    unit, module, states, names, device,
+                    float_module=float_module if compensates else None,
+                    float_states=float_states if compensates else None,
+                ).moments  # fmt: skip
+        for alike in _alike(names, plans, moments, result):
+            _quantize(module, alike, plans, moments[alike[0]], result)
     _learn(unit, module, plans, states, device, float_module, float_states, result, seed)
     result.aims.clear()
     return result
+
+
+def _kept(plans: Mapping[str, ModulePlan], seen: Observed, float_module: nn.Module | None) -> set[str]:
+    """Modules whose first moments are their last: nothing before them changes, and none needs the float model's."""
+    first = seen.together[0] if seen.together else []
+    compensates = float_module is not None and any((plans[n].gptq or {}).get("compensate", 0.0) for n in first)
+    return set() if compensates else set(first)
+
+
+def _alike(
+    names: Sequence[str], plans: Mapping[str, ModulePlan], moments: dict[str, Moments], result: Result
+) -> list[list[str]]:
+    """Modules that share their moments and all that is done to them: they are quantized as one matrix."""
+    groups: dict[Any, list[str]] = {}
+    for name in names:
+        plan = plans[name]
+        kind = (plan.bits, plan.group_size, plan.symmetric, plan.scales, plan.clip, plan.activation_bits)
+        options = None if plan.gptq is None else repr(sorted(plan.gptq.items()))
+        key = (id(moments[name]), id(result.folded.get(name)), kind, options)
+        groups.setdefault(key, []).append(name)
+    if len(groups) > 1:  # each needs C, which quantize_matrix lets go
+        for group in groups.values():
+            shared = moments[group[0]]
+            for name in group:
+                moments[name] = Moments(shared.hessian, shared.cross, shared.total)
+    return list(groups.values())
+
+
+def _quantize(
+    module: nn.Module, names: Sequence[str], plans: Mapping[str, ModulePlan], moments: Moments, result: Result
+) -> None:
+    """Matrices that are alike; the module gets what the files will give."""
+    linears = matrices(module)
+    flat = [linears[name].weight.flatten(1).float() for name in names]
+    weight = torch.cat(flat) if len(flat) > 1 else flat[0]
+    plan = plans[names[0]]
+    grid, codes = quantize_matrix(weight, moments, plan, result.folded.get(names[0]))
+    errors = relative_errors(weight, moments.hessian, plan, grid, codes)
+    first = 0
+    for name, part in zip(names, flat, strict=True):
+        rows = slice(first, first + len(part))
+        first = rows.stop
+        zeros = None if grid.zeros is None else grid.zeros[rows]
+        made = QuantizedWeight(plans[name].spec, codes[rows], grid.scales[rows], zeros)
+        ours, plain, size = (float(total) for total in errors[:, rows].double().sum(1))
+        result.losses[name], result.plain[name] = ours / max(size, 1e-30), plain / max(size, 1e-30)
+        result.weights[name] = made
+        if plans[name].learned is not None:
+            result.aims[name] = linears[name].weight.detach().clone()
+        made.write_into(linears[name].weight)
 
 
 def _learn(
@@ -113,9 +165,8 @@ def _learn(
     start = {}
     for name in names:
         made = result.weights[name]
-        zeros = None if made.zeros is None else made.zeros.to(device)
-        grid = Grid(made.spec.bits, made.spec.group_size, made.scales.to(device), zeros)
-        start[name] = (result.aims[name], grid, made.codes.to(device))
+        grid = Grid(made.spec.bits, made.spec.group_size, made.scales, made.zeros)
+        start[name] = (result.aims[name], grid, made.codes)
     best, before, after = learned.learn(
         unit, module, start, states, [output.cpu() for output in outputs if output is not None], device,
         iterations=options["iterations"], rate=options["rate"], batch=max(1, options["batch"]),
@@ -123,50 +174,9 @@ def _learn(
     )  # fmt: skip
     result.learned = (before, after)
     for name, (grid, codes) in best.items():
-        made = QuantizedWeight(plans[name].spec, codes.cpu(), grid.scales.cpu(), _cpu(grid.zeros))
+        made = QuantizedWeight(plans[name].spec, codes, grid.scales, grid.zeros)
         result.weights[name] = made
-        parameter = module.get_submodule(name).get_parameter("weight")
-        parameter.data.copy_(made.dequantize().to(parameter))
-
-
-def quantize_matrix(
-    weight: Tensor, moments: Moments, plan: ModulePlan, folded: Tensor | None = None
-) -> tuple[Grid, Tensor]:
-    """Grid and codes of one matrix [R, C].
-
-    Args:
-        folded: the scale [C] that was folded away from these inputs, which the float model's inputs still have.
-    """
-    hessian = moments.hessian
-    options = plan.gptq
-    if plan.activation_bits is not None:  # trained on this grid, which torchao's fake quantization has
-        scales = weight.abs().amax(1, keepdim=True).clamp_min(1e-6) / 127.5
-        grid = Grid(plan.bits, plan.group_size, scales.to(plan.scale_dtype), None)
-        return grid, grid.quantize(weight)
-    if options is not None and moments.cross is not None and options["compensate"]:
-        cross = moments.cross if folded is None else moments.cross / folded[:, None]
-        weight = compensate(
-            weight, hessian, cross, strength=options["compensate"], damping=max(options["damping"], 0.01)
-        )
-    if plan.clip:
-        grid = search_grid(
-            weight, plan.bits, plan.group_size, hessian, symmetric=plan.symmetric, scale_dtype=plan.scale_dtype
-        )
-    else:
-        grid = absmax_grid(weight, plan.bits, plan.group_size, symmetric=plan.symmetric, scale_dtype=plan.scale_dtype)
-    if options is None:
-        return grid, grid.quantize(weight)
-    codes = gptq(
-        weight,
-        hessian,
-        grid,
-        damping=options["damping"],
-        act_order=options["act_order"],
-        block=max(1, options["block"]),
-    )
-    if options["refine"]:
-        grid, codes = refine(weight, hessian, grid, codes, sweeps=options["refine"], damping=options["damping"])
-    return grid, codes
+        made.write_into(module.get_submodule(name).get_parameter("weight"))
 
 
 def _fold(
@@ -176,10 +186,12 @@ def _fold(
     seen: Observed,
     result: Result,
     stored: Mapping[str, torch.dtype],
+    kept: set[str],
 ) -> None:
+    """kept: modules whose moments are asked for again."""
     linears = matrices(module)
     for fold in unit.folds:
-        if not all(name in seen.moments and plans[name].scale for name in fold.targets):
+        if not all(n in seen.moments and seen.moments[n].total > 0.0 and plans[n].scale for n in fold.targets):
             continue
         chosen = [plans[name] for name in fold.targets]
         hessian = seen.moments[fold.targets[0]].hessian
@@ -196,9 +208,11 @@ def _fold(
         if with_it >= without:
             continue
         scale = _divide_source(fold, module, scale, plans, result, stored)
+        if set(fold.targets) & kept:
+            scaled = seen.moments[fold.targets[0]].scaled(scale)
+            seen.moments.update(dict.fromkeys(fold.targets, scaled))
         for name in fold.targets:
             linears[name].weight.data.mul_(scale)
-            seen.moments[name] = seen.moments[name].scaled(scale)
             result.folded[name] = scale
 
 
@@ -237,19 +251,3 @@ def _divide_source(
         weight.data.copy_(weight.to(stored[name]).float())
         result.changed[name] = weight.to(stored[name])
     return scale
-
-
-def _score(
-    name: str, weight: Tensor, moments: Moments, plan: ModulePlan, made: tuple[Grid, Tensor], result: Result
-) -> None:
-    hessian = moments.hessian
-    base = float(output_error(weight, hessian).sum())
-    plain = absmax_grid(weight, plan.bits, plan.group_size, symmetric=plan.symmetric, scale_dtype=plan.scale_dtype)
-    error = plain.dequantize(plain.quantize(weight)) - weight
-    result.plain[name] = float(output_error(error, hessian).sum()) / max(base, 1e-30)
-    error = made[0].dequantize(made[1]) - weight
-    result.losses[name] = float(output_error(error, hessian).sum()) / max(base, 1e-30)
-
-
-def _cpu(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.cpu()

@@ -24,6 +24,7 @@ import yaml
 
 from autoglm_phone.compress.calibrate import GRADIENTS, KINDS, Calibration
 from autoglm_phone.compress.formats.packing import BITS
+from autoglm_phone.compress.recipe_rules import check_format, check_order
 from autoglm_phone.errors import ConfigError
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -102,6 +103,11 @@ class Step:
     skip: tuple[Pattern, ...]
     options: Mapping[str, Any]
     lines: Mapping[str, int]
+
+    @property
+    def transforms(self) -> bool:
+        """Does it change float weights, rather than quantize them?"""
+        return self.kind in TRANSFORMS
 
     def line_of(self, option: str) -> int:
         return self.lines.get(option, self.line)
@@ -208,11 +214,11 @@ class _Reader:
         if not isinstance(node, yaml.SequenceNode) or not node.value:
             raise self.error(node, "'steps' must be a list of steps")
         steps = tuple(self.step(item) for item in node.value)
-        self.order(steps)
+        check_order(self.source, steps)
         kind = str(self.value(entries.get("format"), "master"))
         if kind not in FORMATS:
             raise self.error(entries["format"], f"format {kind!r} is unknown; choose one of {', '.join(FORMATS)}")
-        self.fits_format(kind, steps)
+        check_format(self.source, kind, steps)
         budget = None
         if "budget" in entries:
             written = self.value(entries["budget"])
@@ -310,61 +316,6 @@ class _Reader:
         if not good:
             raise self.error(node, f"{name} must be {type(default).__name__} and not negative, not {value!r}")
         return float(value) if isinstance(default, float) else value
-
-    def order(self, steps: Sequence[Step]) -> None:
-        quantized: Step | None = None
-        masked: Step | None = None
-        for index, step in enumerate(steps):
-            if masked is not None and step.kind != "rtn":
-                raise ConfigError(
-                    f"{self.source}:{step.line}: {step.kind} would fill the zeros of the 2:4 pattern (line "
-                    f"{masked.line}); only rtn keeps them: put {step.kind} before it or leave one of them out",
-                    param="recipe",
-                )
-            if step.kind == "distill" and not step.options["teacher"] and not index:
-                raise ConfigError(
-                    f"{self.source}:{step.line}: distill has nothing to heal: without 'teacher' the model would learn "
-                    "from itself; put it after prune or share",
-                    param="recipe",
-                )
-            masked = step if step.options.get("pattern") else masked
-            if step.kind not in TRANSFORMS:
-                quantized = quantized or step
-            elif quantized is None:
-                quantized = step if step.kind == "qat" else None
-            else:
-                raise ConfigError(
-                    f"{self.source}:{step.line}: {step.kind} comes after {quantized.kind} (line {quantized.line}), but "
-                    f"it changes float weights; put it before all quantizing steps",
-                    param="recipe",
-                )
-
-    def fits_format(self, kind: str, steps: Sequence[Step]) -> None:
-        if kind not in ("awq", "gptq"):
-            return
-        allowed = {"awq": (4,), "gptq": (2, 3, 4, 8)}[kind]
-        for step in steps:
-            if step.kind == "qat":
-                raise ConfigError(
-                    f"{self.source}:{step.line}: the classic {kind} format knows no quantized inputs, for which qat "
-                    "trains; use format: master",
-                    param="recipe",
-                )
-            bits = step.options.get("bits")
-            where = f"{self.source}:{step.line_of('bits')}"
-            if bits is not None and bits not in allowed:
-                raise ConfigError(
-                    f"{where}: the classic {kind} format holds {' or '.join(map(str, allowed))} bits, not {bits}; "
-                    "use format: master",
-                    param="recipe",
-                )
-            marks = [p for p in step.targets if p.text in ("embedding", "convolutions")]
-            if marks:
-                raise ConfigError(
-                    f"{self.source}:{marks[0].line}: the classic {kind} format holds linears only, not "
-                    f"{marks[0].text}; use format: master",
-                    param="recipe",
-                )
 
     def calibration(self, node: Any) -> Calibration:
         if node is None:

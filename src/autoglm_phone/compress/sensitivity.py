@@ -5,8 +5,8 @@ gradient of the loss at those outputs. With the usual factorization that is ½ �
 of g at output r and H the inputs' second moment (K-FAC with a diagonal output side). The gradients of log p(y), y drawn
 from the model itself, make it an estimate of the KL divergence in nats a token.
 
-The backward pass streams as compression does: states in front of every unit are kept, then units are loaded from the
-last to the first and differentiated one at a time.
+The backward pass streams as compression does (`walk.back`): units are loaded from the last to the first and
+differentiated one at a time.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from torch import Tensor, nn
 from autoglm_phone.compress.algorithms.gptq import output_error
 from autoglm_phone.compress.algorithms.grid import search_grid
 from autoglm_phone.compress.calibrate import Sample
-from autoglm_phone.compress.plan import EMBEDDING, HEAD, CompressionPlan, ModulePlan
+from autoglm_phone.compress.plan import CompressionPlan, ModulePlan
 from autoglm_phone.compress.statistics import matrices, rows
-from autoglm_phone.compress.units import Architecture, Source, State, Unit, move
+from autoglm_phone.compress.units import Architecture, Source
+from autoglm_phone.compress.walk import Visit, back, differentiate
 from autoglm_phone.errors import ConfigError
 
 
@@ -48,29 +49,13 @@ def measure(
     say: Callable[[str], None] = lambda line: None,
 ) -> Costs:
     """The cost of each module at each width, from one backward pass over the samples."""
-    text = architecture.stages()[-1]
-    done: dict[str, list[State]] = {}
-    for stage in architecture.stages()[:-1]:
-        states = stage.begin(samples, done)
-        for unit in stage.units:
-            module = source.load(unit, device, torch.float32)
-            states = _forward(unit, module, states, device)
-        done[stage.name] = states
-    before: list[list[State]] = []
-    states = text.begin(samples, done)
-    for unit in text.units:
-        before.append(states)
-        if unit.name != HEAD:
-            states = _forward(unit, source.load(unit, device, torch.float32), states, device)
     cost: dict[str, dict[int, float]] = {}
     gradients: list[Tensor | None] = [None] * len(samples)
     generator = torch.Generator(device=device).manual_seed(seed)
-    for unit, states in zip(reversed(text.units), reversed(before), strict=True):
-        if unit.name == EMBEDDING:
-            break
-        module = source.load(unit, device, torch.float32)
+    for visit in back(architecture, source, samples, device):
+        unit, module = visit.unit, visit.module
         plans = {name[len(unit.prefix) :]: p for name, p in plan.of_unit(unit.name).items()}
-        factors, gradients = _backward(unit, module, states, gradients, set(plans), device, generator)
+        factors, gradients = _backward(visit, gradients, set(plans), generator)
         for name, (hessian, output) in factors.items():
             weight = module.get_submodule(name).get_parameter("weight").flatten(1).float()
             cost[unit.prefix + name] = {bits: _cost(weight, plans[name], bits, hessian, output) for bits in choices}
@@ -155,43 +140,24 @@ def _cost(weight: Tensor, plan: ModulePlan, bits: int, hessian: Tensor, output: 
 
 
 def _backward(
-    unit: Unit,
-    module: nn.Module,
-    states: Sequence[State],
-    gradients: list[Tensor | None],
-    names: set[str],
-    device: torch.device,
-    generator: torch.Generator,
+    visit: Visit, gradients: Sequence[Tensor | None], names: set[str], generator: torch.Generator
 ) -> tuple[dict[str, tuple[Tensor, Tensor]], list[Tensor | None]]:
     """({module: (H per input position, mean square of the gradient per output)}, gradients in front of the unit)."""
     sums: dict[str, tuple[Tensor, Tensor, int]] = {}
     passed: list[Tensor | None] = []
-    tokens = sum(len(state["predict"]) for state in states)
-    children = {name: child for name, child in matrices(module).items() if name in names}
-    for state, gradient in zip(states, gradients, strict=True):
-        here = move(state, device)
-        here["hidden"] = here["hidden"].detach().requires_grad_()
-        if here.get("memory") is not None:
-            here["memory"] = here["memory"].detach().requires_grad_()  # so that its keys and values get gradients
+    tokens = sum(len(state["predict"]) for state in visit.states)
+    children = {name: child for name, child in matrices(visit.module).items() if name in names}
+    for state, gradient in zip(visit.states, gradients, strict=True):
         outputs: dict[str, tuple[Tensor, Tensor]] = {}
         handles = [child.register_forward_hook(_recorder(name, outputs)) for name, child in children.items()]
-        with torch.enable_grad():
-            made = unit.run(module, here)
-            if unit.name == HEAD:
-                logits = made["logits"][0]
-                drawn = torch.multinomial(logits.detach().softmax(-1), 1, generator=generator)
-                logits.log_softmax(-1).gather(1, drawn).sum().backward()
-            elif "hidden" in made and gradient is not None:
-                made["hidden"].backward(gradient.to(device))
+        passed.append(differentiate(visit, state, gradient, generator))
         for handle in handles:
             handle.remove()
-        own = here["hidden"].grad
-        passed.append(gradient if own is None else own.cpu())  # a side unit passes on what it got
         for name, (x, out) in outputs.items():
             if out.grad is None:
                 continue
             g = out.grad.reshape(-1, out.shape[-1])
-            hessian, square, count = sums.get(name, (torch.zeros(x.shape[1], x.shape[1], device=device), None, 0))  # type: ignore[assignment]
+            hessian, square, count = sums.get(name, (torch.zeros(x.shape[1], x.shape[1], device=x.device), None, 0))  # type: ignore[assignment]
             square = g.square().sum(0) if square is None else square + g.square().sum(0)
             sums[name] = (hessian + x.T @ x, square, count + x.shape[0])
     # Σ_n g² · x xᵀ ≈ (Σ g²)(Σ x xᵀ) / N, and the KL is per predicted token.
@@ -210,15 +176,6 @@ def _kept(output: Tensor) -> Tensor:
     if output.requires_grad:
         output.retain_grad()
     return output
-
-
-@torch.no_grad()
-def _forward(unit: Unit, module: nn.Module, states: Sequence[State], device: torch.device) -> list[State]:
-    made = []
-    for state in states:
-        changed = move(unit.run(module, move(state, device)), torch.device("cpu"))
-        made.append({name: value for name, value in {**state, **changed}.items() if value is not None})
-    return made
 
 
 def dumps(costs: Costs) -> str:

@@ -10,20 +10,18 @@ The tied tensor is stored once. config.json maps the other place's tensor to it:
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from autoglm_phone.compress.calibrate import Sample
-from autoglm_phone.compress.opening import Opened, rewrite
+from autoglm_phone.compress.opening import Opened
 from autoglm_phone.compress.recipe import Recipe, Step
 from autoglm_phone.compress.statistics import matrices, observe
-from autoglm_phone.compress.units import Architecture, Fold, Stage, State, Unit, forward
+from autoglm_phone.compress.task import Task
+from autoglm_phone.compress.units import Architecture, Fold, Stage, Unit
 from autoglm_phone.models.shared import FIELD
 
 _MARKS = (".self_attn.", ".cross_attn.", ".mlp.", ".attn.")  # of the matrices that may be tied
@@ -135,18 +133,10 @@ def merge(one: Known, two: Known) -> tuple[Tensor, tuple[float, float]]:
     return merged, (lost[0], lost[1])
 
 
-def share(
-    opened: Opened,
-    step: Step,
-    recipe: Recipe,
-    work: Path,
-    samples: Sequence[Sample],
-    device: torch.device,
-    say: Callable[[str], None] = lambda line: None,
-) -> Path:
-    """Write the checkpoint with its most alike matrices tied to work/model; report.json beside it lists them."""
-    work.mkdir(parents=True, exist_ok=True)
-    known = _observe_all(opened, samples, device)
+def share(task: Task) -> Path:
+    """Write the checkpoint with its most alike matrices tied to the task's folder; report.json beside it lists them."""
+    opened, step, say = task.opened, task.step, task.say
+    known = _observe_all(task)
     ties = []
     names = list(known)
     for index, first in enumerate(names):
@@ -156,7 +146,7 @@ def share(
                 ties.append(Tie(first, second, known[first].weight.numel(), losses))
     ties.sort(key=lambda tie: sum(tie.losses) / tie.size)
     elements = sum(count for count, _ in opened.sizes.values())
-    chosen = take(ties, int(step.options["volume"] * elements), step, recipe)
+    chosen = take(ties, int(step.options["volume"] * elements), step, task.recipe)
     merged = {tie.first + ".weight": merge(known[tie.first], known[tie.second])[0] for tie in chosen}
     saved = 0
     for tie in chosen:
@@ -165,36 +155,23 @@ def share(
     total = sum(size for _, size in opened.sizes.values())
     say(f"{len(chosen)} pairs, {saved / 1e6:.2f} of {total / 1e6:.2f} MB saved ({saved / total:.1%})")
     report = {"saved_bytes": saved, "float_bytes": total, "ties": [vars(tie) for tie in chosen]}
-    (work / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    config: dict[str, Any] = json.loads((opened.folder / "config.json").read_text(encoding="utf-8"))
+    config = task.config()
     config[FIELD] = {**config.get(FIELD, {}), **to_map(chosen)}
-
-    def change(name: str) -> Tensor | None:
-        return merged[name].to(opened.source.get(name).dtype).cpu() if name in merged else None
-
-    return rewrite(opened, work / "model", config, change, drop=to_map(chosen))
+    return task.write(config, report, merged, drop=to_map(chosen))
 
 
-@torch.no_grad()
-def _observe_all(opened: Opened, samples: Sequence[Sample], device: torch.device) -> dict[str, Known]:
+def _observe_all(task: Task) -> dict[str, Known]:
     """Weights and normalized moments of all candidates (sharing is for models that fit in memory)."""
-    wanted = candidates(opened)
+    wanted = candidates(task.opened)
     known: dict[str, Known] = {}
-    done: dict[str, list[State]] = {}
-    for stage in opened.architecture.stages():
-        states = stage.begin(samples, done)
-        for unit in stage.units:
-            if unit.name == "lm_head":
-                continue
-            module = opened.source.load(unit, device, torch.float32)
-            linears = {n: c for n, c in matrices(module).items() if unit.prefix + n in wanted}
-            seen = observe(unit, module, states, linears, device).moments if linears else {}
-            for name, child in linears.items():
-                weight = child.weight.detach().clone()
-                found = seen.get(name)  # None: no sample came here
-                hessian = torch.eye(weight.shape[1], device=device) if found is None else found.hessian
-                energy = (weight @ hessian * weight).sum().clamp_min(1e-30)
-                known[unit.prefix + name] = Known(weight, hessian / energy)
-            states = forward(unit, module, states, device)
-        done[stage.name] = states
+    for visit in task.walk():
+        prefix = visit.unit.prefix
+        linears = {n: c for n, c in matrices(visit.module).items() if prefix + n in wanted}
+        seen = observe(visit.unit, visit.module, visit.states, linears, visit.device).moments if linears else {}
+        for name, child in linears.items():
+            weight = child.weight.detach().clone()
+            found = seen.get(name)  # None: no sample came here
+            hessian = torch.eye(weight.shape[1], device=visit.device) if found is None else found.hessian
+            energy = (weight @ hessian * weight).sum().clamp_min(1e-30)
+            known[prefix + name] = Known(weight, hessian / energy)
     return {name: known[name] for name in wanted}

@@ -13,9 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from autoglm_phone.compress.algorithms.precision import tensor_cores
 from autoglm_phone.compress.units import State, Unit, move
 
 Matrix = nn.Linear | nn.Conv1d | nn.Conv2d
+_BLOCK = 2048  # input rows that a GPU multiplies at once
 _CONV_POSITIONS = 4096  # of one sample: a picture has tens of thousands, which say the same
 
 
@@ -54,6 +56,65 @@ def matrices(module: nn.Module) -> dict[str, Matrix]:
     }
 
 
+class _Sums:
+    """Σ w x xᵀ, Σ w x_float xᵀ and Σ w, grown by blocks of input rows.
+
+    Args:
+        block: rows that are gathered before they are multiplied: on a GPU a few thousand keep it busy, and the sum
+            [C, C] is read and written less often.
+    """
+
+    def __init__(self, block: int):
+        self.block, self.total = block, 0.0
+        self.hessian: Tensor | None = None
+        self.cross: Tensor | None = None
+        self._waiting: list[tuple[Tensor, Tensor, Tensor | None]] = []
+
+    def add(self, x: Tensor, weight: Tensor, clean: Tensor | None) -> None:
+        self._waiting.append((x, weight, clean))
+        if sum(len(x) for x, _, _ in self._waiting) >= self.block:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._waiting:
+            return
+        x, weight = (torch.cat([part[i] for part in self._waiting]) for i in (0, 1))  # type: ignore[misc]
+        cleans = [part[2] for part in self._waiting if part[2] is not None]
+        self._waiting.clear()
+        weighted = x * weight[:, None]
+        self.hessian = _add(self.hessian, weighted, x)
+        if cleans:
+            self.cross = _add(self.cross, torch.cat(cleans), weighted)
+        self.total += float(weight.sum())
+
+    def moments(self) -> Moments:
+        self.flush()
+        assert self.hessian is not None  # made with its first rows
+        for made in (self.hessian, self.cross):
+            if made is not None:
+                made /= max(self.total, 1e-12)
+        return Moments(self.hessian, self.cross, self.total)
+
+    def copy(self) -> _Sums:
+        self.flush()
+        made = _Sums(self.block)
+        made.total = self.total
+        made.hessian = None if self.hessian is None else self.hessian.clone()
+        made.cross = None if self.cross is None else self.cross.clone()
+        return made
+
+
+def _block(device: torch.device) -> int:
+    return _BLOCK if device.type == "cuda" else 1
+
+
+def _add(total: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
+    """total + leftᵀ right, in place where there is a total."""
+    if total is None:
+        return left.T @ right
+    return total.addmm_(left.T, right) if total.is_cuda else total.add_(left.T @ right)
+
+
 @torch.no_grad()
 def observe(
     unit: Unit,
@@ -67,40 +128,49 @@ def observe(
 ) -> Observed:
     """Run the unit on every state and gather the moments of the named modules' inputs.
 
+    Linears that read the same tensor with the same weights share one Moments: it is not to be changed in place.
+
     Args:
         float_module, float_states: the float model's unit and its own states, for the cross moments.
     """
-    gathered: dict[str, Moments] = {}
+    sums: dict[str, _Sums] = {}
+    leader: dict[str, str] = {}  # module → the one whose sums it shares
     order: list[tuple[str, int]] = []  # of the sample that reaches most modules: text alone runs no cross-attention
-    for index, state in enumerate(states):
-        here = move(state, device)
-        calls: list[tuple[str, int]] = []
-        seen = _inputs(unit, module, here, names, calls)
-        order = calls if len(calls) > len(order) else order
-        clean = None
-        if float_module is not None and float_states is not None:
-            clean = _inputs(unit, float_module, move(float_states[index], device), names, None)
-        for name, x in seen.items():
-            weight = _weight(unit, name, here, x.shape[0])
-            weighted = x * weight[:, None]
-            hessian = weighted.T @ x
-            cross = None if clean is None else clean[name].T @ weighted
-            known = gathered.get(name)
-            if known is None:
-                gathered[name] = Moments(hessian, cross, float(weight.sum()))
-            else:
-                known.hessian += hessian
-                known.total += float(weight.sum())
-                if known.cross is not None and cross is not None:
-                    known.cross += cross
-    for moments in gathered.values():
-        moments.hessian /= max(moments.total, 1e-12)
-        if moments.cross is not None:
-            moments.cross /= max(moments.total, 1e-12)
+    block = _block(device)
+    with tensor_cores():
+        for index, state in enumerate(states):
+            here = move(state, device)
+            calls: list[tuple[str, int]] = []
+            seen = _inputs(unit, module, here, names, calls)
+            order = calls if len(calls) > len(order) else order
+            clean: dict[str, Tensor] = {}
+            if float_module is not None and float_states is not None:
+                clean = _inputs(unit, float_module, move(float_states[index], device), names, None)
+            _lead(unit, module, calls, sums, leader)
+            for name, x in seen.items():
+                if leader[name] == name:
+                    sums.setdefault(name, _Sums(block)).add(x, _weight(unit, name, here, x.shape[0]), clean.get(name))
+        made = {name: total.moments() for name, total in sums.items()}
     together: dict[int, list[str]] = {}
     for name, source in order:
         together.setdefault(source, []).append(name)
-    return Observed(gathered, list(together.values()))
+    return Observed({name: made[lead] for name, lead in leader.items()}, list(together.values()))
+
+
+def _lead(
+    unit: Unit, module: nn.Module, calls: Sequence[tuple[str, int]], sums: dict[str, _Sums], leader: dict[str, str]
+) -> None:
+    """Who shares whose sums: linears that met for the first time on one tensor, as long as they keep meeting."""
+    source = {name: (identity, unit.weight_of.get(name, "weight")) for name, identity in calls}
+    first: dict[tuple[int, str], str] = {}
+    for name in source:
+        if name not in leader:
+            linear = isinstance(module.get_submodule(name), nn.Linear)
+            leader[name] = first.setdefault(source[name], name) if linear else name
+    for name, lead in leader.items():
+        if name != lead and source.get(name) != source.get(lead):
+            sums[name] = sums[lead].copy()
+            leader[name] = name
 
 
 def _inputs(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ from autoglm_phone.compress import share
 from autoglm_phone.compress.calibrate import Sample
 from autoglm_phone.compress.files import write_text
 from autoglm_phone.compress.opening import Opened, open_model, open_shape
+from autoglm_phone.compress.progress import Say, silent
 from autoglm_phone.compress.prune import prune, pruned_config
 from autoglm_phone.compress.recipe import TRANSFORMS, Recipe, Step
+from autoglm_phone.compress.task import Task
 
 
 def steps_for(recipe: Recipe, family: str) -> list[Step]:
@@ -73,7 +75,7 @@ def run(
     work: Path,
     samples: Sequence[Sample],
     device: torch.device,
-    say: Callable[[str], None] = lambda line: None,
+    say: Say = silent,
 ) -> Opened:
     """Apply the transforms; returns the last one's checkpoint. Each step that is done already is kept."""
     base = opened
@@ -82,15 +84,15 @@ def run(
         made = place / "model"
         if not (made / "config.json").exists():
             say(f"step {step.kind}")
-            with torch.no_grad():
-                if step.kind == "prune":
-                    prune(opened, step, recipe, place, samples, device, say)
-                elif step.kind == "share":
-                    share.share(opened, step, recipe, place, samples, device, say)
-            if step.kind in ("distill", "qat"):
-                from autoglm_phone.compress.heal import heal
+            place.mkdir(parents=True, exist_ok=True)
+            task = Task(opened, base, step, recipe, place, samples, device, say)
+            if step.kind in ("prune", "share"):
+                with torch.no_grad():
+                    prune(task) if step.kind == "prune" else share.share(task)
+            else:
+                from autoglm_phone.compress.heal import heal  # training: imports all of the trainer
 
-                heal(opened, base, step, recipe, place, samples, device, say)
+                heal(task)
         opened = open_model(made)
     return opened
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from autoglm_phone.compress.algorithms.precision import tensor_cores
 from autoglm_phone.compress.calibrate import Sample
 from autoglm_phone.compress.formats.master import PARTS, MasterReader
 from autoglm_phone.errors import CheckpointError
@@ -140,7 +141,8 @@ class Source:
                     f"{tuple(empty.shape)}"
                 )
             # A copy, always: what is read from a mapped file may be shared by all who read it, and modules are changed.
-            state[name] = tensor.to(device=device, dtype=dtype, copy=True)
+            # It crosses to a device as it is stored, half as many bytes, and is widened there.
+            state[name] = tensor.to(device, copy=True).to(dtype)
         module.load_state_dict(state, assign=True)
         return module.eval().requires_grad_(False)
 
@@ -179,11 +181,23 @@ def container(**children: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def forward(unit: Unit, module: nn.Module, states: Sequence[State], device: torch.device) -> list[State]:
-    """Every state after the unit, on the CPU."""
+def forward(
+    unit: Unit, module: nn.Module, states: Sequence[State], device: torch.device, *, room: int = 0
+) -> list[State]:
+    """Every state after the unit.
+
+    Args:
+        room: bytes of states that may stay on the device; the others, or all, come back to the CPU.
+    """
     made = []
-    for state in states:
-        changed = unit.run(module, move(state, device))
-        kept = {**state, **move(changed, torch.device("cpu"))}
-        made.append({name: value for name, value in kept.items() if value is not None})
+    with tensor_cores():
+        for state in states:
+            kept = {**state, **unit.run(module, move(state, device))}
+            kept = {name: value for name, value in kept.items() if value is not None}
+            room -= num_bytes(kept)
+            made.append(move(kept, device if room >= 0 else torch.device("cpu")))
     return made
+
+
+def num_bytes(state: State) -> int:
+    return sum(value.nbytes for value in state.values() if isinstance(value, Tensor))

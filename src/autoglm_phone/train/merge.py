@@ -7,17 +7,12 @@ is exactly what base and adapters computed together.
 from __future__ import annotations
 
 import json
-import math
 import re
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 
 from autoglm_phone.backends.quantized import floats, stack
 from autoglm_phone.compress.formats.master import INDEX, ShardWriter
@@ -26,77 +21,11 @@ from autoglm_phone.errors import CheckpointError, ConfigError
 from autoglm_phone.models import registry
 from autoglm_phone.models.glm4v.configuration import read_json
 from autoglm_phone.models.glm4v.weights import disk_name, engine_name
+from autoglm_phone.runner.adapters import read_adapter
 from autoglm_phone.runner.quantized import open_weights, read_quantization
 
 _HALF = re.compile(r"(.*\.mlp\.)(?:gate|up)_proj\.weight")  # GPTQModel stores gate and up apart
-_PREFIX = "base_model.model."
-_REFUSED = (
-    "use_dora",
-    "modules_to_save",
-    "lora_bias",
-    "trainable_token_indices",
-    "target_parameters",
-    "fan_in_fan_out",
-)
 _PARTS = ("quantize_config.json", "quant_config.json", "compression.json")  # speak of weights that are gone
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """deltas: engine name of a weight → (A [r, in], B [out, r], factor)."""
-
-    base: str
-    deltas: dict[str, tuple[Tensor, Tensor, float]]
-
-    def apply(self, name: str, weight: Tensor) -> Tensor:
-        """weight + factor * B A, in float32."""
-        a, b, factor = self.deltas[name]
-        if weight.shape != (b.shape[0], a.shape[1]):
-            raise CheckpointError(
-                f"the adapter of {name} is for a weight {[b.shape[0], a.shape[1]]}, not {list(weight.shape)}"
-            )
-        return weight.float() + factor * (b.float() @ a.float())
-
-
-def read_adapter(folder: Path) -> Adapter:
-    """peft's folder: adapter_config.json and adapter_model.safetensors.
-
-    Raises:
-        CheckpointError: no such files, or adapters that are not plain LoRA; says what they are.
-    """
-    config_path, weights = folder / "adapter_config.json", folder / "adapter_model.safetensors"
-    if not config_path.is_file() or not weights.is_file():
-        raise CheckpointError(
-            f"{folder} holds no adapters: adapter_config.json and adapter_model.safetensors are needed"
-        )
-    raw = read_json(config_path)
-    odd = [name for name in _REFUSED if raw.get(name)]
-    if raw.get("peft_type") != "LORA" or odd or raw.get("bias", "none") != "none":
-        raise CheckpointError(
-            f"{config_path}: only plain LoRA is merged, not {raw.get('peft_type')} with {odd or 'biases'}"
-        )
-    try:
-        tensors = load_file(weights)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{weights} is damaged ({error}); copy it again") from error
-    deltas = {}
-    for key, a in tensors.items():
-        if not key.endswith(".lora_A.weight"):
-            continue
-        module = key.removeprefix(_PREFIX).removesuffix(".lora_A.weight")
-        b = tensors.get(key.replace(".lora_A.", ".lora_B."))
-        if b is None or a.dim() != 2 or b.shape[1] != a.shape[0]:
-            raise CheckpointError(f"{weights}: the two halves of {module} do not fit together")
-        deltas[engine_name(module + ".weight")] = (a, b, _factor(raw, module, a.shape[0]))
-    if not deltas or len(tensors) != 2 * len(deltas):
-        raise CheckpointError(f"{weights} holds other tensors than LoRA's two halves")
-    return Adapter(str(raw.get("base_model_name_or_path") or ""), deltas)
-
-
-def _factor(raw: dict[str, Any], module: str, rank: int) -> float:
-    if raw.get("rank_pattern") or raw.get("alpha_pattern"):
-        raise CheckpointError(f"adapters with ranks of their own by module ({module}) are not merged")
-    return float(raw["lora_alpha"]) / (math.sqrt(rank) if raw.get("use_rslora") else rank)
 
 
 def merge(adapter: Path, out: Path, *, model: str | None = None, dtype: str = "bfloat16") -> Path:

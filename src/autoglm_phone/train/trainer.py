@@ -1,7 +1,7 @@
 """Trains the native family on the world: bf16 autocast, Muon + AdamW, exits with layer dropout, resumable, many GPUs.
 
 Each optimizer step takes micro-batches of every kind (text, pictures, sound, both) and, following LayerSkip (Elhoushi
-et al. 2024), adds the loss of one exit in rotation and drops layers with a probability that grows with depth.
+et al. 2024), adds the loss of one exit in turn and drops layers with a probability that grows with depth.
 The schedule runs on time, not steps (`minutes`): warm-up, plateau, linear decay; a run may be cut into several calls.
 """
 
@@ -12,6 +12,7 @@ import logging
 import os
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,12 @@ def due(plan: tuple[str, ...], step: int, rank: int = 0) -> list[str]:
         if (step + rank + int(shift or 0)) % int(every or 1) == 0:
             kinds.append(kind)
     return kinds
+
+
+def trained_exit(exits: Sequence[int], step: int) -> int:
+    """The exit whose loss counts at this step: the first, which saves most, every other time; the rest take turns."""
+    first, *rest = exits
+    return rest[step // 2 % len(rest)] if rest and step % 2 else first
 
 
 def schedule(progress: float, step: int, config: TrainConfig) -> float:
@@ -247,8 +254,7 @@ class Trainer:
 
     def _step(self, scale: float) -> tuple[dict[str, Tensor], float]:
         config = self.config
-        exits = self.objective.model.config.exit_layers
-        depth = exits[self.progress.step % len(exits)]
+        depth = trained_exit(self.objective.model.config.exit_layers, self.progress.step)
         layers = self.objective.model.config.num_hidden_layers
         # The same layers for all micro-batches and ranks of a step: dropped work is then really saved.
         drop = random.Random(config.seed * 1000003 + self.progress.step)

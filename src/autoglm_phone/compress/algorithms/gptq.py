@@ -8,12 +8,16 @@ nearest. `refine` then sweeps over the columns again: a coordinate descent on tr
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from autoglm_phone.compress.algorithms.columns import BLOCK, Columns, descend_block, round_block
 from autoglm_phone.compress.algorithms.grid import Grid
 from autoglm_phone.errors import ConfigError
+
+_SPAN = 1024  # columns
 
 
 def output_error(error: Tensor, hessian: Tensor) -> Tensor:
@@ -23,14 +27,70 @@ def output_error(error: Tensor, hessian: Tensor) -> Tensor:
 
 def damped(hessian: Tensor, damping: float) -> Tensor:
     """H with a share of its mean diagonal added; columns that were never active get it alone."""
-    mean = hessian.diagonal().mean().clamp_min(torch.finfo(hessian.dtype).tiny)
     made = hessian.clone()
-    made.diagonal().add_(damping * mean)
+    made.diagonal().add_(_added(hessian, damping))
     return made
 
 
+def _added(hessian: Tensor, damping: float) -> Tensor:
+    return damping * hessian.diagonal().mean().clamp_min(torch.finfo(hessian.dtype).tiny)
+
+
+@dataclass(frozen=True)
+class Factor:
+    """H with its damping as Ú D Úᵀ (Ú upper triangular, ones on its diagonal): all that GPTQ asks of H.
+
+    That GPTQ needs no inverse is QuIP's finding (Chee et al. 2023): the error of column i, weight minus rounded, adds
+    itself times Ú_ij to each later column j, which is what the inverse's Cholesky factor says in other words.
+
+    order: long [C], columns as they are visited. lower: [C, C], the Cholesky factor of H with its columns in the
+    opposite order.
+    """
+
+    order: Tensor
+    lower: Tensor
+
+    @classmethod
+    def of(cls, hessian: Tensor, *, damping: float = 0.01, act_order: bool = True) -> Factor:
+        """
+        Raises:
+            ConfigError: H is not positive definite even with its damping.
+        """
+        order = torch.arange(hessian.shape[0], device=hessian.device)
+        if act_order:
+            order = torch.argsort(hessian.diagonal(), descending=True, stable=True)
+        back = order.flip(0)
+        turned = hessian[back[:, None], back]
+        turned.diagonal().add_(_added(hessian, damping))
+        try:
+            return cls(order, torch.linalg.cholesky(turned))
+        except torch.linalg.LinAlgError as error:
+            raise ConfigError(
+                "GPTQ's Hessian is singular: give more calibration samples, or a larger damping (0.05)", param="damping"
+            ) from error
+
+    def upper(self) -> Tensor:
+        """Ú [C, C], rows and columns as they are visited."""
+        made = self.lower.flip(0, 1)
+        return made.div_(made.diagonal().clone())
+
+    def solve(self, sides: Tensor) -> Tensor:
+        """H⁻¹ of [C, K], columns of H in their own places."""
+        back = self.order.flip(0)
+        made = torch.empty_like(sides)
+        made[back] = torch.cholesky_solve(sides[back], self.lower)
+        return made
+
+
 def gptq(
-    weight: Tensor, hessian: Tensor, grid: Grid, *, damping: float = 0.01, act_order: bool = True, block: int = 128
+    weight: Tensor,
+    hessian: Tensor,
+    grid: Grid,
+    *,
+    damping: float = 0.01,
+    act_order: bool = True,
+    block: int = BLOCK,
+    factor: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """Codes int8 [R, C] of W [R, C] on a fixed grid.
 
@@ -38,63 +98,58 @@ def gptq(
         damping: share of the mean of H's diagonal that is added to it.
         act_order: visit columns by falling H_jj instead of from left to right.
         block: columns whose updates of the rest are applied at once.
+        factor: a Factor's order and upper(), where they are known already; then H, damping and act_order are not read.
     """
-    rows, columns = weight.shape
-    order = torch.arange(columns, device=weight.device)
-    if act_order:
-        order = torch.argsort(hessian.diagonal(), descending=True, stable=True)
-    factor = _inverse_factor(damped(hessian[order][:, order], damping))
-    rest = weight[:, order].clone()
-    group = order // grid.group_size
-    scales = grid.scales.to(rest.dtype)[:, group]
-    zeros = None if grid.zeros is None else grid.zeros.to(rest.dtype)[:, group]
-    low, high = grid.bounds
-    codes = torch.empty(rows, columns, dtype=torch.int8, device=weight.device)
-    for start in range(0, columns, block):
-        end = min(start + block, columns)
-        part = rest[:, start:end]
-        errors = torch.empty_like(part)
-        inner = factor[start:end, start:end]
-        for j in range(end - start):
-            column, scale = part[:, j], scales[:, start + j]
-            zero = 0.0 if zeros is None else zeros[:, start + j]
-            code = (torch.round(column / scale) + zero).clamp(low, high)
-            codes[:, start + j] = code.to(torch.int8)
-            error = (column - (code - zero) * scale) / inner[j, j]
-            part[:, j + 1 :] -= error[:, None] * inner[j, j + 1 :]
-            errors[:, j] = error
-        rest[:, end:] -= errors @ factor[start:end, end:]
-    back = torch.empty_like(codes)
-    back[:, order] = codes
-    return back
+    if factor is None:
+        made = Factor.of(hessian, damping=damping, act_order=act_order)
+        factor = made.order, made.upper()
+    order, upper = factor
+    rows, width = weight.shape
+    own = weight.index_select(1, order)
+    rest = own.clone()
+    columns = Columns.of(grid, order, weight.dtype)
+    codes = torch.empty(rows, width, dtype=torch.int8, device=weight.device)
+    for start, end in _blocks(width, block):
+        cut = slice(start, end)
+        codes[:, cut], errors = round_block(rest[:, cut], own[:, cut], upper[cut, cut], columns.cut(start, end))
+        rest[:, end:].addmm_(errors, upper[cut, end:])
+    return codes.index_select(1, torch.argsort(order))
 
 
 def refine(
-    weight: Tensor, hessian: Tensor, grid: Grid, codes: Tensor, *, sweeps: int = 2, damping: float = 0.01
+    weight: Tensor,
+    hessian: Tensor,
+    grid: Grid,
+    codes: Tensor,
+    *,
+    sweeps: int = 2,
+    damping: float = 0.01,
+    block: int = BLOCK,
+    is_damped: bool = False,
 ) -> tuple[Grid, Tensor]:
     """Better codes, and the scales that fit them best, by turns (coordinate descent, as in QuantEase).
 
     Each step is exact for one column, or for one group's scale, of every row; a row that does not gain keeps what it
     had, so no row's tr(e H eᵀ) ever grows.
+
+    Args:
+        block: columns whose changes reach the rest at once. is_damped: H has its damping already.
     """
-    h = damped(hessian, damping)
-    low, high = grid.bounds
+    h = hessian if is_damped else damped(hessian, damping)
+    order = torch.arange(weight.shape[1], device=weight.device)
     best_grid, best = grid, codes
     best_loss = output_error(grid.dequantize(codes) - weight, h)
     for _ in range(sweeps):
         scales = _fit_scales(weight, h, best_grid, best)
         trial = Grid(grid.bits, grid.group_size, scales, grid.zeros)
+        columns = Columns.of(trial, order, weight.dtype)
         current = best.clone()
-        error = trial.dequantize(current) - weight
-        pull = error @ h  # [R, C]: half the gradient
-        for j in range(weight.shape[1]):
-            scale = scales[:, j // grid.group_size].to(weight.dtype)
-            old = current[:, j].to(weight.dtype)
-            step = torch.round(-pull[:, j] / (h[j, j] * scale))
-            new = (old + step).clamp(low, high)
-            change = (new - old) * scale
-            current[:, j] = new.to(torch.int8)
-            pull += change[:, None] * h[j]
+        pull = (trial.dequantize(current) - weight) @ h  # [R, C]: half the gradient
+        for start, end in _blocks(weight.shape[1], block):
+            cut = slice(start, end)
+            made, changes = descend_block(pull[:, cut], current[:, cut], h[cut, cut], columns.cut(start, end))
+            current[:, cut] = made
+            pull[:, end:].addmm_(changes, h[cut, end:])  # what lies behind is not asked again in this sweep
         loss = output_error(trial.dequantize(current) - weight, h)
         better = loss < best_loss
         best = torch.where(better[:, None], current, best)
@@ -103,41 +158,102 @@ def refine(
     return best_grid, best
 
 
+def refine_alone(weight: Tensor, grid: Grid, codes: Tensor, *, sweeps: int = 2) -> tuple[Grid, Tensor]:
+    """`refine` for an H that is a multiple of the identity: no column concerns another, so nothing is [C, C]."""
+    low, high = grid.bounds
+    shape = (weight.shape[0], -1, grid.group_size)
+    grouped = weight.view(shape)
+    zeros = 0.0 if grid.zeros is None else grid.zeros.to(weight.dtype)[..., None]
+    best_grid, best = grid, codes
+    best_loss = (grid.dequantize(codes) - weight).square().sum(-1)
+    for _ in range(sweeps):
+        values = best.view(shape).to(weight.dtype) - zeros
+        held = best_grid.scales.float()
+        error = values * held[..., None] - grouped
+        down = values.square().sum(-1)
+        step = _limited(-(values * error).sum(-1), down, held)
+        scales = _stored(held + step, grid)
+        wide = scales.to(weight.dtype)[..., None]
+        moved = torch.round((grouped - values * wide) / wide)
+        current = (values + zeros + moved).clamp(low, high).to(torch.int8).view_as(codes)
+        trial = Grid(grid.bits, grid.group_size, scales, grid.zeros)
+        loss = (trial.dequantize(current) - weight).square().sum(-1)
+        better = loss < best_loss
+        best = torch.where(better[:, None], current, best)
+        best_grid = Grid(grid.bits, grid.group_size, torch.where(better[:, None], scales, best_grid.scales), grid.zeros)
+        best_loss = torch.where(better, loss, best_loss)
+    return best_grid, best
+
+
+def _blocks(width: int, block: int) -> list[tuple[int, int]]:
+    block = min(block, BLOCK)
+    return [(start, min(start + block, width)) for start in range(0, width, block)]
+
+
 def _fit_scales(weight: Tensor, h: Tensor, grid: Grid, codes: Tensor) -> Tensor:
-    """Least-squares scales of fixed codes, one group after another (Gauss–Seidel)."""
+    """Least-squares scales of fixed codes, one group after another (Gauss–Seidel).
+
+    The pull on a span of groups is one product with H, wide enough to keep a GPU busy; within the span it is kept up.
+    """
     scales = grid.scales.float().clone()
-    values = codes.float()
+    values = codes.to(weight.dtype)
     if grid.zeros is not None:
-        values = values - grid.zeros.float().repeat_interleave(grid.group_size, 1)
+        values = values - grid.zeros.to(weight.dtype).repeat_interleave(grid.group_size, 1)
     error = grid.dequantize(codes) - weight
-    size = grid.group_size
-    for g in range(scales.shape[1]):
-        cut = slice(g * size, (g + 1) * size)
-        along = values[:, cut] @ h[cut, cut]
-        down = (along * values[:, cut]).sum(-1)
-        up = (values[:, cut] * (error @ h[:, cut])).sum(-1)
-        step = torch.where(down > 0, -up / down.clamp_min(1e-30), torch.zeros_like(up))
-        limit = 0.25 * scales[:, g].abs()  # a larger step means that the codes do not fit the group at all
-        step = torch.minimum(torch.maximum(step, -limit), limit)
-        scales[:, g] += step
-        error[:, cut] += step[:, None] * values[:, cut]
+    size, width = grid.group_size, weight.shape[1]
+    span = max(1, _SPAN // size) * size
+    for first in range(0, width, span):
+        last = min(first + span, width)
+        pull = error @ h[:, first:last]
+        for start in range(first, last, size):
+            cut, here, later = slice(start, start + size), start - first, start - first + size
+            down = ((values[:, cut] @ h[cut, cut]) * values[:, cut]).sum(-1)
+            up = (values[:, cut] * pull[:, here:later]).sum(-1)
+            group = start // size
+            step = _limited(-up, down, scales[:, group])
+            scales[:, group] += step
+            change = step[:, None] * values[:, cut]
+            error[:, cut] += change
+            pull[:, later:].addmm_(change, h[cut, start + size : last])
+    return _stored(scales, grid)
+
+
+def _limited(up: Tensor, down: Tensor, scales: Tensor) -> Tensor:
+    """up / down, at most a quarter of the scale: a larger step means that the codes do not fit the group at all."""
+    step = torch.where(down > 0, up / down.clamp_min(1e-30), torch.zeros_like(up))
+    limit = 0.25 * scales.abs()
+    return torch.minimum(torch.maximum(step, -limit), limit)
+
+
+def _stored(scales: Tensor, grid: Grid) -> Tensor:
+    """As files keep them; a scale that would vanish stays what it was."""
     fitted = scales.to(grid.scales.dtype)
     return torch.where(fitted == 0, grid.scales, fitted)
 
 
 def compensate(
-    weight: Tensor, hessian: Tensor, cross: Tensor, *, strength: float = 1.0, damping: float = 0.01
+    weight: Tensor,
+    hessian: Tensor,
+    cross: Tensor,
+    *,
+    strength: float = 1.0,
+    damping: float = 0.01,
+    factor: Factor | None = None,
 ) -> Tensor:
     """The weight that gives the float model's outputs from the quantized prefix's inputs, by least squares.
 
     Cross-layer error compensation in closed form: W' = W C H⁻¹, with C = E[x_float x_quantᵀ] [C, C] and H of the
     quantized inputs; strength 0 keeps W, 1 takes W' whole. (GPTAQ, Li et al. 2025, does the same inside GPTQ's loop.)
+
+    Args:
+        factor: that of H with this damping, where it is known already.
     """
     if strength == 0.0:
         return weight
-    h = damped(hessian, damping)
+    if factor is None:
+        factor = Factor.of(hessian, damping=damping, act_order=False)
     gap = (weight @ (cross - hessian)).T  # W (C - H): what the inputs' error does to the outputs
-    return weight + strength * torch.cholesky_solve(gap, torch.linalg.cholesky(h)).T
+    return weight + strength * factor.solve(gap).T
 
 
 def by_class(
@@ -153,18 +269,3 @@ def by_class(
         if len(rows):
             made.append((rows, run(weight[rows], hessian, rows)))
     return made
-
-
-def _inverse_factor(hessian: Tensor) -> Tensor:
-    """U, upper triangular, with Uᵀ U = H⁻¹.
-
-    Raises:
-        ConfigError: H is not positive definite even with its damping.
-    """
-    try:
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(hessian))
-        return torch.linalg.cholesky(inverse, upper=True)
-    except torch.linalg.LinAlgError as error:
-        raise ConfigError(
-            "GPTQ's Hessian is singular: give more calibration samples, or a larger damping (0.05)", param="damping"
-        ) from error

@@ -11,7 +11,10 @@ Our rows are the same bit stream as GPTQ's columns, so that layout is a transpos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -147,26 +150,47 @@ def _check(method: str, spec: ModuleSpec) -> None:
         )
 
 
-def config(method: str, specs: Mapping[str, ModuleSpec], floats: list[str]) -> dict[str, Any]:
-    """`quantization_config` of a classic checkpoint.
+def config(method: str, specs: Mapping[str, ModuleSpec], floats: Sequence[str]) -> dict[str, Any]:
+    """`quantization_config` of a classic checkpoint. Its group_size is what all modules must be written with.
+
+    Neither format has group sizes by module that every reader honours: transformers and the AWQ loaders know one for
+    all, so it is the largest that divides each module's own. Bits by module are GPTQModel's `dynamic`, which vLLM reads
+    as well; the model's own are those of most weights.
 
     Args:
         floats: linears that stay as they were.
-
-    Raises:
-        ConfigError: modules of several bits or group sizes, which these formats can't tell apart.
     """
-    kinds = {(spec.bits, spec.group_size, spec.symmetric) for spec in specs.values()}
-    if len(kinds) != 1:
-        raise ConfigError(
-            f"the classic {method} format has one width, group size and symmetry for the whole model, and this one has "
-            f"{len(kinds)}; compress with a recipe whose 'format' is {method}",
-            param="format",
-        )
-    bits, group, symmetric = kinds.pop()
+    group = math.gcd(*(spec.group_size for spec in specs.values()))
     if method == "awq":
-        made = {"quant_method": "awq", "version": "gemm", "bits": bits, "group_size": group, "zero_point": True}
-        return {**made, "modules_to_not_convert": floats or None}
+        made = {"quant_method": "awq", "version": "gemm", "bits": 4, "group_size": group, "zero_point": True}
+        return {**made, "modules_to_not_convert": list(floats) or None}
+    volumes: Counter[int] = Counter()
+    for spec in specs.values():
+        volumes[spec.bits] += spec.rows * spec.columns
+    bits = volumes.most_common(1)[0][0]
+    symmetric = all(spec.symmetric for spec in specs.values())
+    own = {name: spec.bits for name, spec in specs.items() if spec.bits != bits}
+    dynamic: dict[str, dict[str, int]] = {f"-:{pattern(name)}": {} for name in floats}
+    dynamic |= {f"+:{pattern(name)}": {"bits": width} for name, width in (own | _fused(own)).items()}
     form = "gptq" if symmetric else "gptq_v2"
     made = {"quant_method": "gptq", "bits": bits, "group_size": group, "sym": symmetric, "desc_act": False}
-    return {**made, "checkpoint_format": form, "pack_dtype": "int32", "dynamic": {f"-:^{name}$": {} for name in floats}}
+    return {**made, "checkpoint_format": form, "pack_dtype": "int32", "dynamic": dynamic}
+
+
+def pattern(name: str) -> str:
+    """A regular expression of one module that also finds it where a program has put the decoder elsewhere.
+
+    vLLM's names begin with `language_model.model.` where a GLM-4.1V's begin with `model.language_model.`.
+    """
+    inner = name.removeprefix("model.").removeprefix("language_model.")
+    return rf"(.*\.)?{re.escape(inner)}$"
+
+
+def _fused(bits: Mapping[str, int]) -> dict[str, int]:
+    """vLLM fuses q, k and v, and looks for the fused name: it is added where all three have the same width."""
+    found = {}
+    for name, width in bits.items():
+        stem, _, last = name.rpartition(".")
+        if last == "q_proj" and all(bits.get(f"{stem}.{other}") == width for other in ("k_proj", "v_proj")):
+            found[f"{stem}.qkv_proj"] = width
+    return found

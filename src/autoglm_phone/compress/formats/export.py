@@ -55,10 +55,11 @@ def export(folder: Path, out: Path, format: str, *, max_shard_bytes: int = 1 << 
         if head is not None:
             config["tie_word_embeddings"] = False
     else:
-        config["quantization_config"] = classic.config(format, chosen, _linears(reader, floats))
-        version = 1 if config["quantization_config"].get("checkpoint_format", "gptq") == "gptq" else 2
+        made_config = classic.config(format, chosen, _linears(reader, floats))
+        config["quantization_config"] = made_config
+        version = 1 if made_config.get("checkpoint_format", "gptq") == "gptq" else 2
         for name in chosen:
-            weight = reader.module(name)
+            weight = reader.module(name).regrouped(made_config["group_size"])
             made = classic.write_awq(weight) if format == "awq" else classic.write_gptq(weight, version=version)
             for part, tensor in made.items():
                 writer.add(f"{name}.{part}", tensor)
@@ -100,13 +101,12 @@ def portable_tensors(weight: QuantizedWeight, group_size: int, bits: int = 4) ->
         group_size: divides the weight's own; its scales are repeated.
     """
     spec = weight.spec
-    repeat = spec.group_size // group_size
     packed = packing.pack_codes(weight.codes, bits)
     words = -(-spec.columns * bits // 32)
     packed = torch.nn.functional.pad(packed, (0, words * 4 - packed.shape[1]))
     return {
         "weight_packed": packed.contiguous().view(torch.int32),
-        "weight_scale": weight.scales.repeat_interleave(repeat, 1).contiguous(),
+        "weight_scale": weight.regrouped(group_size).scales.contiguous(),
         "weight_shape": torch.tensor(spec.shape, dtype=torch.int64),
     }
 

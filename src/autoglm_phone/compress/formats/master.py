@@ -33,7 +33,8 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -132,8 +133,24 @@ class QuantizedWeight:
         """The weight in its own shape."""
         return packing.dequantize_codes(self.codes, self.scales, self.zeros).to(dtype).view(self.spec.shape)
 
+    def regrouped(self, group_size: int) -> QuantizedWeight:
+        """The same weight in smaller groups, which divide its own: scales and zero points repeat."""
+        repeat = self.spec.group_size // group_size
+        if repeat == 1:
+            return self
+        zeros = None if self.zeros is None else self.zeros.repeat_interleave(repeat, 1)
+        spec = replace(self.spec, group_size=group_size)
+        return QuantizedWeight(spec, self.codes, self.scales.repeat_interleave(repeat, 1), zeros)
+
+    def write_into(self, parameter: Tensor) -> None:
+        """Dequantize over a float weight of the same shape, some rows at a time."""
+        flat = parameter.data.view(self.codes.shape)
+        for start, end in packing.row_chunks(*self.codes.shape):
+            zeros = None if self.zeros is None else self.zeros[start:end]
+            flat[start:end] = packing.dequantize_codes(self.codes[start:end], self.scales[start:end], zeros)
+
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """What the file holds for a module of this name."""
+        """What the file holds for a module of this name, on the device of the codes."""
         made = {
             f"{name}.qweight": packing.pack_codes(self.codes, self.spec.bits),
             f"{name}.scales": self.scales.to(SCALE_DTYPES[self.spec.scale_dtype]).contiguous(),
@@ -289,7 +306,8 @@ class ShardWriter:
         folder.mkdir(parents=True, exist_ok=True)
         self._held: dict[str, Tensor] = {}
         self._size = 0
-        self._done: list[tuple[Path, list[str]]] = []
+        self._done: list[tuple[Path, list[str], Future[str]]] = []
+        self._hashing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="shard-sums")
         self.total = 0
 
     def add(self, name: str, tensor: Tensor) -> None:
@@ -306,11 +324,12 @@ class ShardWriter:
             self._flush()
         names: dict[str, str] = {}
         sums: dict[str, str] = {}
-        for number, (path, tensors) in enumerate(self._done, 1):
+        for number, (path, tensors, total) in enumerate(self._done, 1):
             shard = f"model-{number:05d}-of-{len(self._done):05d}.safetensors"
+            sums[shard] = total.result()
             path.replace(self.folder / shard)
             names.update(dict.fromkeys(tensors, shard))
-            sums[shard] = sha256(self.folder / shard)
+        self._hashing.shutdown()
         index = {"metadata": {"total_size": self.total}, "weight_map": dict(sorted(names.items()))}
         (self.folder / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
         return sums
@@ -318,7 +337,7 @@ class ShardWriter:
     def _flush(self) -> None:
         path = self.folder / f".shard-{len(self._done):05d}.safetensors"
         save_file(self._held, path, metadata={"format": "pt"})
-        self._done.append((path, list(self._held)))
+        self._done.append((path, list(self._held), self._hashing.submit(sha256, path)))
         self._held, self._size = {}, 0
 
 

@@ -37,7 +37,7 @@ def pack_codes(codes: Tensor, bits: int) -> Tensor:
     rows, columns = codes.shape
     width = packed_width(columns, bits)
     out = torch.empty(rows, width, dtype=torch.uint8, device=codes.device)
-    for start, end in _row_chunks(rows, columns):
+    for start, end in row_chunks(rows, columns):
         out[start:end] = _pack(codes[start:end], bits)[:, :width]
     return out
 
@@ -56,7 +56,7 @@ def unpack_codes(packed: Tensor, bits: int, columns: int) -> Tensor:
             f"{tuple(packed.shape)[1:]}: the file does not fit its configuration"
         )
     out = torch.empty(rows, columns, dtype=torch.int8, device=packed.device)
-    for start, end in _row_chunks(rows, columns):
+    for start, end in row_chunks(rows, columns):
         out[start:end] = _unpack(packed[start:end], bits)[:, :columns]
     return out
 
@@ -91,7 +91,8 @@ def _check_bits(bits: int) -> None:
         raise ConfigError(f"codes have 2, 3, 4 or 8 bits, not {bits}")
 
 
-def _row_chunks(rows: int, columns: int) -> list[tuple[int, int]]:
+def row_chunks(rows: int, columns: int) -> list[tuple[int, int]]:
+    """(first, behind the last) row of each part that is unpacked at once."""
     step = max(1, _CHUNK // max(1, columns))
     return [(start, min(rows, start + step)) for start in range(0, rows, step)]
 

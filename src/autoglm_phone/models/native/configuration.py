@@ -110,7 +110,7 @@ class AutoGLMPhoneConfig(PretrainedConfig):
         attention_sinks: int = 4,
         exit_layers: tuple[int, ...] = (6, 12, 18),
         exit_rank: int = 32,
-        cross_attention_layers: tuple[int, ...] = (3, 6, 9, 12, 15, 18),
+        cross_attention_layers: tuple[int, ...] = (2, 4, 5, 9, 12, 15),  # three before the first exit, so that it sees
         cross_num_attention_heads: int = 4,
         max_media: int = 16,
         tie_word_embeddings: bool = True,

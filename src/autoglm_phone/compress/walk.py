@@ -1,0 +1,121 @@
+"""Calibration samples on their way through a model: unit after unit, with the model's own states in front of each.
+
+What the caller does to a unit's module counts: the states go on through the module as it is then. One unit is in
+memory at a time. `back` is the same way in the other direction, for gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from autoglm_phone.compress.calibrate import Sample
+from autoglm_phone.compress.plan import EMBEDDING, HEAD
+from autoglm_phone.compress.timing import stage
+from autoglm_phone.compress.units import Architecture, Source, State, Unit, forward, move, num_bytes
+
+
+@dataclass
+class Visit:
+    """A unit with its weights in float32, and the state of every sample in front of it.
+
+    room: bytes of the states behind it that may stay on the device.
+    """
+
+    unit: Unit
+    source: Source
+    states: list[State]
+    device: torch.device
+    room: int = 0
+    _module: nn.Module | None = field(default=None, repr=False)
+    _after: list[State] | None = field(default=None, repr=False)
+
+    @property
+    def module(self) -> nn.Module:
+        """Read when it is first asked for."""
+        if self._module is None:
+            with stage("reading"):
+                self._module = self.source.load(self.unit, self.device, torch.float32)
+        return self._module
+
+    def after(self) -> list[State]:
+        """The states behind the unit; computed once, and the module is let go with that."""
+        if self._after is None:
+            module = self.module
+            with stage("forward"):
+                self._after = forward(self.unit, module, self.states, self.device, room=self.room)
+            self._module = None
+        return self._after
+
+
+def walk(
+    architecture: Architecture,
+    source: Source,
+    samples: Sequence[Sample],
+    device: torch.device,
+    *,
+    head: bool = False,
+    room: int = 0,
+) -> Iterator[Visit]:
+    """Every unit in order; the output head only if asked for, and nothing goes through it.
+
+    Args:
+        room: bytes of states that may stay on the device between units.
+    """
+    done: dict[str, list[State]] = {}
+    for chain in architecture.stages():
+        states = chain.begin(samples, done)
+        if sum(map(num_bytes, states)) <= room:
+            states = [move(state, device) for state in states]
+        for unit in chain.units:
+            visit = Visit(unit, source, states, device, room)
+            if unit.name != HEAD:
+                yield visit
+                states = visit.after()
+            elif head:
+                yield visit
+        done[chain.name] = [move(state, torch.device("cpu")) for state in states]
+
+
+def back(
+    architecture: Architecture, source: Source, samples: Sequence[Sample], device: torch.device
+) -> Iterator[Visit]:
+    """The decoder's units from the output head to the one behind the embedding.
+
+    The states in front of all of them wait for it, so the samples should be few.
+    """
+    units = {unit.name for unit in architecture.stages()[-1].units}
+    passed = [
+        (visit.unit, visit.states)
+        for visit in walk(architecture, source, samples, device, head=True)
+        if visit.unit.name in units
+    ]
+    for unit, states in reversed(passed):
+        if unit.name == EMBEDDING:
+            return
+        yield Visit(unit, source, states, device)
+
+
+def differentiate(visit: Visit, state: State, gradient: Tensor | None, generator: torch.Generator) -> Tensor | None:
+    """The gradient in front of a unit for one sample, given the one behind it; that of log p(y) at the output head.
+
+    y is drawn from the model itself at every predicting position. A side unit, which leaves the hidden state alone,
+    passes on what it got. Gradients of the module's own outputs are there for hooks that retain them.
+    """
+    here = move(state, visit.device)
+    here["hidden"] = here["hidden"].detach().requires_grad_()
+    if here.get("memory") is not None:
+        here["memory"] = here["memory"].detach().requires_grad_()  # so that its keys and values get gradients
+    with torch.enable_grad():
+        made = visit.unit.run(visit.module, here)
+        if visit.unit.name == HEAD:
+            logits = made["logits"][0]
+            drawn = torch.multinomial(logits.detach().softmax(-1), 1, generator=generator)
+            logits.log_softmax(-1).gather(1, drawn).sum().backward()
+        elif "hidden" in made and gradient is not None:
+            made["hidden"].backward(gradient.to(visit.device))
+    own: Tensor | None = here["hidden"].grad
+    return gradient if own is None else own.cpu()
