@@ -91,6 +91,14 @@ def _overlaps(items: list[Entry]) -> str:
     return ", ".join(lines)
 
 
+def _look_up(items: list[Message], who: str) -> str:
+    """The senders down to the one that is sought; then what they wrote, or "-" where nobody of that name did."""
+    passed = list(itertools.takewhile(lambda item: item.sender != who, items))
+    found = items[len(passed) : len(passed) + 1]
+    names = ", ".join(item.sender for item in [*passed, *found])
+    return f"{names}: {found[0].text if found else '-'}"
+
+
 def _about_messages(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
     count = rng.choice((1, 2, 3, 3, 4, 4, 5, 6))
     items = compose(rng, "notify.messages", lambda r: messages(r, lang, split, count), split)
@@ -166,6 +174,12 @@ def _about_messages(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
             "call_when": f"{m.at}。" if zh else f"At {m.at}.",
         }[kind]
         truth["must"] = [value]
+    if kind == "who_wrote":
+        thought = f"{text}: {who}"
+    elif kind == "which_app":
+        thought = f"{who}: {app}"
+    elif kind not in ("how_many", "how_many_app", "last", "first"):
+        thought = _look_up(items, who)
     # Order by time only when the list shows times in order; the lists always are.
     question = say_one(rng, _ASK[kind][lang], split, unseen, who=who, t=text, app=app)
     return _assemble(
@@ -264,6 +278,8 @@ def _about_calendar(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
             answer = "有空。" if zh else "Yes, you are free."
             truth["must"] = ["有空"] if zh else ["free"]
             truth["must_not"] = ["没空", "没有空"] if zh else ["not free"]
+    if kind in ("event_when", "event_end", "event_where"):
+        thought = f"{e.title}: {clock(e.start)}-{clock(e.end)} {e.place}"
     question = say_one(rng, _ASK[kind][lang], split, unseen, e=e.title, t=now)
     return _assemble(
         rng,

@@ -17,7 +17,7 @@ from autoglm_phone.train.world.sample import Lang, Split, Turn
 from autoglm_phone.train.world.text.grammar import say_one, vary
 from autoglm_phone.train.world.text.phrases import held_out
 from autoglm_phone.train.world.text.reply import MAX_REASONING, reply
-from autoglm_phone.train.world.text.steps import NotWritable, parse, places, show, work_out
+from autoglm_phone.train.world.text.steps import NotWritable, compare, parse, places, show, work_out
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ def _cheaper(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draf
             continue
         zh, unit, _one, many = rng.choice(GOODS)
         lines = work_out(parse(f"{n * p}/{n}"))[0] + work_out(parse(f"{k * q}/{k}"))[0]
-        lines.append(f"{p}{'<' if p < q else '>'}{q}")
+        lines.append(compare(p, q))
         zh_name, en_name = ("甲店", "乙店"), ("shop A", "shop B")
         patterns = (
             (

@@ -225,6 +225,18 @@ _APPLY = {"+": add, "-": subtract, "*": multiply, "/": divide}
 # --- expressions --------------------------------------------------------------------------------------------------
 
 
+def compare(a: Decimal | int, b: Decimal | int) -> str:
+    """Which of two whole numbers is larger: their lengths, then digit by digit ("180,191: 3=3 1=1 8<9")."""
+    left, right = str(int(a)), str(int(b))
+    pairs = [(len(left), len(right)), *((int(x), int(y)) for x, y in zip(left, right, strict=False))]
+    seen = []
+    for x, y in pairs:
+        seen.append(f"{x}{'<' if x < y else '>' if x > y else '='}{y}")
+        if x != y:
+            break
+    return f"{left},{right}: {' '.join(seen)}"
+
+
 def parse(text: str, values: dict[str, Decimal] | None = None) -> Expr:
     """`a*(b+3)-c/2` with the letters' values; + - * / and brackets, left-associative."""
     tokens = _tokens(text)

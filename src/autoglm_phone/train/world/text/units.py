@@ -14,7 +14,7 @@ from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Lang, Split, Turn
 from autoglm_phone.train.world.text.grammar import say_one, vary
 from autoglm_phone.train.world.text.reply import MAX_REASONING, reply
-from autoglm_phone.train.world.text.steps import NotWritable, parse, show, work_out
+from autoglm_phone.train.world.text.steps import NotWritable, compare, parse, show, work_out
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def _compare(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draf
         )
         more_first = value > b
         swapped = rng.random() < 0.5
-        lines.append(f"{show(value)}{'>' if more_first else '<'}{b}")
+        lines.append(compare(value, b))
         word_zh, word_en = {
             "m": ("长", "longer"),
             "cm": ("长", "longer"),
