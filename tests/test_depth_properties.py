@@ -73,7 +73,7 @@ def scripts(draw, family):
     return requests, first, refined, sorted(events, key=lambda event: event[0])
 
 
-def play(reference, family, script, *, probe, **fields):
+def play(reference, family, script, *, probe, company=1, **fields):
     requests, first, refined, events = script
     planner = FixedPlans()
     planner.policies, planner.refined = first, refined
@@ -81,6 +81,7 @@ def play(reference, family, script, *, probe, **fields):
     assert engine.runner.max_model_len >= 53  # each request fits alone
     if probe:
         engine.runner.cascade.depth_probe = lambda state: (0.5,)  # type: ignore[attr-defined]
+    engine.runner.cascade.gate.company = lambda rows: min(company, rows)  # type: ignore[attr-defined]
     record = Record()
     watch(engine, record)
     events, count, added = list(events), 0, set()
@@ -118,9 +119,10 @@ def play(reference, family, script, *, probe, **fields):
     caching=st.booleans(),
     waiting=st.sampled_from([0, 2048, 64 << 20]),
     probe=st.booleans(),
+    company=st.integers(1, 4),
 )
 def test_every_interleaving_equals_the_reference(
-    references, family, data, chunk, tokens, seqs, caching, waiting, probe
+    references, family, data, chunk, tokens, seqs, caching, waiting, probe, company
 ):
     script = data.draw(scripts(family))
     play(
@@ -128,6 +130,7 @@ def test_every_interleaving_equals_the_reference(
         family,
         script,
         probe=probe,
+        company=company,
         kv_cache_memory=tokens * TOKEN_BYTES[family],
         max_num_batched_tokens=chunk,
         max_num_seqs=seqs,

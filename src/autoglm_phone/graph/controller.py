@@ -2,8 +2,9 @@
 
 A pass over n rows costs about a + b n milliseconds. Reading the weights is a, and it is what skipping a segment saves:
 with many rows in a batch one of them nearly always needs the segment, the rows that wait are computed later anyway, and
-reading out logits at every exit costs more than is gained. So each mechanism is judged by its expected cost a token
-against the static pass over the same rows, and by what was really measured (`Guard`), and is off where it loses.
+reading out logits at every exit costs more than is gained. Where it pays, those who go deeper wait for one another
+for a few steps (`best_company`). So each mechanism is judged by its expected cost a token against the static pass over
+the same rows, and by what was really measured (`Guard`), and is off where it loses.
 
 `graph.costs` goes on measuring while the server runs, and `graph.drafting` chooses draft lengths from that; a table
 measured at start (`measure_costs`, by `runner.profiling`) is what both know before the first request (`seed`), and
@@ -161,6 +162,37 @@ def exits_pay(costs: CostTable, rows: int, go_on: Sequence[float], margin: float
     return exits_cost(costs, rows, go_on) * margin < costs.static(rows)
 
 
+def company_cost(costs: CostTable, rows: int, go_on: Sequence[float], company: int) -> float:
+    """Expected milliseconds a token, if those who go on wait behind the first segment until they are `company`.
+
+    Who waits does not ask for tokens meanwhile, so fewer rows share the first pass; but the deeper ones, whose weights
+    are read for every pass, run once for all that wait. Their rows are as many either way: a token that left is
+    computed when its sequence goes on.
+    """
+    share = go_on[0]
+    active = rows - (company - 1) / 2
+    total = (costs.segment(0, active) + costs.reading(active) + costs.regroup(active)) / active
+    if share <= 0:
+        return total
+    together = max(float(company), active * share)
+    for segment, deeper in enumerate(go_on, 1):
+        there = together * deeper / share
+        if there <= 0:
+            break
+        runs = min(1.0, there)
+        work = costs.segment(segment, there / runs / deeper) + costs.reading(there / runs) + costs.regroup(there / runs)
+        total += share / together * runs * work
+    return total
+
+
+def best_company(costs: CostTable, rows: int, go_on: Sequence[float], margin: float = MARGIN) -> int:
+    """How many sequences should wait for one another before the deeper segments run for them; 1: nobody waits."""
+    alone = company_cost(costs, rows, go_on, 1)
+    choices = {n: company_cost(costs, rows, go_on, n) for n in range(2, rows // 2 + 1)}
+    best = min(choices, key=lambda n: choices[n], default=1)
+    return best if best > 1 and choices[best] * margin < alone else 1
+
+
 @dataclass
 class Guard:
     """The last word: switches a mechanism off in buckets where steps took longer than static ones would have.
@@ -262,6 +294,7 @@ class ExitGate:
         ]  # that go on, of those that came so far
         self._surprised = False  # most tokens left in a trial
         self._opinions: dict[int, tuple[bool, int]] = {}  # by bucket: does it pay, steps until this is asked again
+        self._company: dict[int, tuple[int, int]] = {}  # by bucket: who waits for how many, steps until asked again
         self._waits: dict[int, tuple[int, int]] = {}  # by bucket: steps to the end of the next trial, of the whole wait
 
     def shut(self, rows: int) -> bool:
@@ -284,6 +317,19 @@ class ExitGate:
         self._waits[bucket] = left - 1, whole
         return left <= BURST
 
+    def company(self, rows: int) -> int:
+        """For how many sequences one that goes deeper should wait, of so many that decode. Ask once a step."""
+        if rows < CROWD:
+            return 1
+        bucket = rows.bit_length()
+        known, left = self._company.get(bucket, (1, 0))
+        if left == 0:
+            table = table_of(self.costs, len(self._shares) + 1)
+            known = 1 if table is None else best_company(table, rows, self._go_on())
+            left = FRESH
+        self._company[bucket] = known, left - 1
+        return known
+
     def note(self, boundary: int, left: int, of: int) -> None:
         """Of the sequences of a step that came to a boundary (segments, from 1), so many left there."""
         self._shares[boundary - 1].observe(of - left, of)
@@ -305,10 +351,21 @@ class ExitGate:
             self._opinions[bucket] = known, left - 1
             return known
         table = table_of(self.costs, len(self._shares) + 1)
+        known = table is None or self._worth(table, rows, self._go_on())
+        self._opinions[bucket] = known, FRESH
+        return known
+
+    @staticmethod
+    def _worth(table: CostTable, rows: int, go_on: Sequence[float]) -> bool:
+        if exits_pay(table, rows, go_on, margin=1.0):
+            return True
+        company = best_company(table, rows, go_on)
+        return company > 1 and company_cost(table, rows, go_on, company) * MARGIN < table.static(rows) / rows
+
+    def _go_on(self) -> list[float]:
+        """By boundary, the share of tokens that go beyond it."""
         go_on, share = [], 1.0
         for measured in self._shares:
             share *= measured.value
             go_on.append(share)
-        known = table is None or exits_pay(table, rows, go_on, margin=1.0)
-        self._opinions[bucket] = known, FRESH
-        return known
+        return go_on

@@ -22,6 +22,7 @@ from autoglm_phone.graph.controller import CostTable, ExitGate, seed
 from autoglm_phone.graph.costs import SegmentCosts
 from autoglm_phone.graph.drafting import DraftController
 from autoglm_phone.runner.batch import Batch
+from autoglm_phone.runner.company import Company
 from autoglm_phone.runner.decoder import Decoder
 from autoglm_phone.runner.drafting import draft
 from autoglm_phone.runner.exits import confidences
@@ -128,10 +129,11 @@ class Run:
         self._spans: list[Span] = []
         # A step of nothing but sequences that decode and may leave early; they are what the gate judges.
         self._exiting = bool(lanes) and all(
-            lane.row.first == 0 and lane.row.samples and lane.sequence.num_output and lane.sequence.rule.thresholds
+            lane.row.first <= 1 and lane.row.samples and lane.sequence.num_output and lane.sequence.rule.thresholds
             for lane in lanes
         )
         self.open = cascade.gate.opens(len(lanes)) if self._exiting else not cascade.gate.shut(crowd)
+        self.company = Company(cascade.gate.company(len(lanes)) if self._exiting and self.open else 1, lanes)
 
     def finish(self, steering: Steering) -> list[Reading]:
         """Take all rows as deep as they go."""
@@ -140,7 +142,8 @@ class Run:
         hidden: Tensor | None = None
         self._go_through(steering)
         for segment in range(count):
-            entering = [lane for lane in self.lanes if lane.row.first == segment]
+            resting = segment == 1 and self.company.resting
+            entering = [] if resting else [lane for lane in self.lanes if lane.row.first == segment]
             if entering:
                 going, hidden = self._enter(segment, going, entering, hidden)
             if not going or hidden is None:
@@ -253,8 +256,13 @@ class Run:
         going: list[Lane] = []
         parts: list[Tensor] = []
         same = not drafting
+        room = hidden.shape[1] * hidden.element_size()
+        held = {id(lane) for lane in self.company.gather(lanes, self.room, room)} if boundary == 1 else set()
         for lane in lanes:
-            if boundary >= lane.sequence.cap:
+            if id(lane) in held:
+                self._keep(lane, boundary, hidden)
+                lane.goal = max(lane.goal, 2)
+            if boundary >= lane.sequence.cap or id(lane) in held:
                 same = False
                 continue
             part = None
