@@ -18,15 +18,14 @@ import torch
 from torch import Tensor
 
 from autoglm_phone.engine.interface import Row, Steering
-from autoglm_phone.graph.controller import CostTable, ExitGate, seed
 from autoglm_phone.graph.costs import SegmentCosts
-from autoglm_phone.graph.drafting import DraftController
 from autoglm_phone.runner.batch import Batch
 from autoglm_phone.runner.company import Company
 from autoglm_phone.runner.decoder import Decoder
 from autoglm_phone.runner.drafting import draft
 from autoglm_phone.runner.exits import confidences
 from autoglm_phone.runner.lane import Lane, Reading
+from autoglm_phone.runner.pacing import Pacing
 from autoglm_phone.runner.pending import joined
 from autoglm_phone.runner.placed import Placed, insert_states, place, token_ids
 from autoglm_phone.runner.sampler import Sampler
@@ -39,7 +38,7 @@ DepthProbe = Callable[[Tensor], tuple[float, ...]]
 Span = tuple[RequestState, int, int]
 
 
-class Cascade:
+class Cascade(Pacing):
     """Runs steps. See the module's docstring.
 
     Args:
@@ -54,37 +53,15 @@ class Cascade:
     """
 
     def __init__(self, decoder: Decoder, sampler: Sampler, page_size: int, pending_bytes: int):
+        super().__init__(decoder.num_segments, decoder.backend.device.type)
         self.decoder = decoder
         self.sampler = sampler
-        self.costs = SegmentCosts()
-        self.drafting = DraftController(decoder.num_segments, self.costs)
-        self.gate = ExitGate(decoder.num_segments, self.costs)
         self.page_size = page_size
         self.pending_bytes = pending_bytes
         self.ends = [end for _, end in decoder.spec.segments]
         self.probe: LogitProbe | None = None
         self.exit_probe: ExitProbe | None = None
         self.depth_probe: DepthProbe | None = None
-        self._start: CostTable | None = None
-
-    def clock(self) -> float:
-        """Seconds, for what the controllers compare. Where one thread computes, its own: other processes on the core
-        make every choice slower, not this one."""
-        alone = self.decoder.backend.device.type == "cpu" and torch.get_num_threads() == 1
-        return time.thread_time() if alone else time.perf_counter()
-
-    def learn(self, table: CostTable) -> None:
-        """What passes cost, measured at start."""
-        self._start = table
-        seed(self.costs, table)
-
-    def forget(self) -> None:
-        """Begin again with what the costs are and what pays, as after a start (whoever holds them keeps them)."""
-        self.costs.clear()
-        if self._start is not None:
-            seed(self.costs, self._start)
-        self.drafting.forget()
-        self.gate = ExitGate(self.decoder.num_segments, self.costs)
 
     def ends_request(self, lane: Lane, token: int) -> bool:
         """A draft of it would be the last: there is nothing to write ahead."""
@@ -223,7 +200,7 @@ class Run:
         hidden = self.decoder.run_batch(segment, hidden, self._batch)
         cost = self.cascade.clock() - cost
         verifying = SegmentCosts.VERIFY if any(lane.drafted for lane in lanes) else 0
-        self.cascade.costs.note(verifying + segment, hidden.shape[0], cost)
+        self.cascade.note(verifying + segment, hidden.shape[0], cost)
         share = (time.perf_counter() - start) / hidden.shape[0]
         for lane in lanes:
             lane.frontiers[segment] = lane.end
@@ -336,7 +313,7 @@ class Run:
             hidden = hidden.index_select(0, torch.tensor(rows, device=hidden.device))
         start = self.cascade.clock()
         logits = self.decoder.logits(hidden, boundary - 1)
-        self.cascade.costs.note(SegmentCosts.HEAD, len(rows), self.cascade.clock() - start)
+        self.cascade.note(SegmentCosts.HEAD, len(rows), self.cascade.clock() - start)
         return logits
 
     def _take_reading(self, boundary: int, lanes: list[Lane], logits: Tensor) -> None:

@@ -44,7 +44,7 @@ def draft(cascade: Cascade, boundary: int, lanes: Sequence[Lane], hidden: Tensor
         states = hidden if rows == list(range(hidden.shape[0])) else hidden.index_select(0, _index(rows, hidden))
         start = cascade.clock()
         logits = decoder.logits(states, boundary - 1)
-        cascade.costs.note(SegmentCosts.HEAD, len(alive), cascade.clock() - start)
+        cascade.note(SegmentCosts.HEAD, len(alive), cascade.clock() - start)
         sure = confidences(logits)
         results = cascade.sampler.sample(logits, [lane.state.sampling for lane in alive], logprobs=False)
         kept = []
@@ -84,7 +84,7 @@ def _shallow_pass(cascade: Cascade, boundary: int, lanes: Sequence[Lane]) -> Ten
     for segment in range(boundary):
         start, cost = time.perf_counter(), cascade.clock()
         hidden = decoder.run_batch(segment, hidden, batch)
-        cascade.costs.note(segment, len(lanes), cascade.clock() - cost)
+        cascade.note(segment, len(lanes), cascade.clock() - cost)
         seconds = time.perf_counter() - start
         for lane, end in zip(lanes, ends, strict=True):
             lane.frontiers[segment] = end

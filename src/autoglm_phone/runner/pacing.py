@@ -1,0 +1,52 @@
+"""What a step's pieces cost here and now, and the controllers that judge by it."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from autoglm_phone.graph.controller import CostTable, ExitGate, seed
+from autoglm_phone.graph.costs import SegmentCosts
+from autoglm_phone.graph.drafting import DraftController
+
+
+class Pacing:
+    """costs: of each pass, by rows. drafting, gate: when drafts and exits pay.
+
+    Args:
+        device: "cpu" or "cuda".
+    """
+
+    def __init__(self, num_segments: int, device: str):
+        self._num_segments = num_segments
+        self._device = device
+        self._start: CostTable | None = None
+        self.costs = SegmentCosts()
+        self.drafting = DraftController(num_segments, self.costs)
+        self.gate = ExitGate(num_segments, self.costs)
+
+    def clock(self) -> float:
+        """Seconds, for what the controllers compare. Where one thread computes, its own: other processes on the core
+        make every choice slower, not this one."""
+        alone = self._device == "cpu" and torch.get_num_threads() == 1
+        return time.thread_time() if alone else time.perf_counter()
+
+    def note(self, part: int, rows: int, seconds: float) -> None:
+        """What a pass took. Not on a GPU, which works on while the host's clock has stopped: there the costs stay what
+        they were at start, measured with the device waited for."""
+        if self._device == "cpu":
+            self.costs.note(part, rows, seconds)
+
+    def learn(self, table: CostTable) -> None:
+        """What passes cost, measured at start."""
+        self._start = table
+        seed(self.costs, table)
+
+    def forget(self) -> None:
+        """Begin again with what the costs are and what pays, as after a start (whoever holds them keeps them)."""
+        self.costs.clear()
+        if self._start is not None:
+            seed(self.costs, self._start)
+        self.drafting.forget()
+        self.gate = ExitGate(self._num_segments, self.costs)
