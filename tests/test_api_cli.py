@@ -36,6 +36,7 @@ def run(*args: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         (["--exit-policy", "fixed"], "graph.max_depth"),
         (["--exit-risk", "1.5"], "exit_risk"),
         (["--tower-memory", "-1"], "tower_memory"),
+        (["--decoder-memory", "12MB"], "bytes or auto"),
         (["--kv-policy", "fp8"], "fp8"),
         (["--kv-policy", "half"], "kv_policy"),
         (["--response-cache-mb", "-1"], "response-cache-mb"),

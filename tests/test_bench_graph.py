@@ -16,12 +16,12 @@ from autoglm_phone.errors import ConfigError
 @pytest.mark.parametrize("suite", ["world-100", "world"])
 def test_what_it_writes_is_consistent(suite, tmp_path):
     args = ["bench", "graph", "--suite", suite, "--categories", "identity,arith", "--limit", "2", "--count", "1"]
-    args += ["--modes", "static again", "--no-curve", "--max-tokens", "6", "--mix", "3", "--concurrency", "2"]
+    args += ["--modes", "static again,lean", "--no-curve", "--max-tokens", "6", "--mix", "3", "--concurrency", "2"]
     result = CliRunner().invoke(app, [*args, "--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
     report = json.loads((tmp_path / f"graph-{suite}.json").read_text())
     by_name = {s["name"]: s for s in report["summaries"]}
-    assert set(by_name) == {"static", "static again", "dynamic", "lossless"}
+    assert set(by_name) == {"static", "static again", "dynamic", "lossless", "lean"}
     assert report["samples"] == 2 == by_name["static"]["requests"]
     assert by_name["static"]["ratio"] == 1.0
     assert by_name["lossless"]["identical"] == 1.0
@@ -33,7 +33,10 @@ def test_what_it_writes_is_consistent(suite, tmp_path):
     lines = (tmp_path / f"measured-{suite}.jsonl").read_text().splitlines()
     assert len(lines) == 3  # the setting, and a line a sample
     mixes = report["text_heavy"]["modes"]
-    assert set(mixes) == {"static", "dynamic", "lossless"}
+    assert set(mixes) == {"static", "dynamic", "lossless", "lean"}
+    assert mixes["lean"]["decoder_bytes"] < 0.7 * mixes["static"]["decoder_bytes"]
+    assert mixes["dynamic"]["decoder_bytes"] == mixes["static"]["decoder_bytes"]
+    assert by_name["lean"]["live_peak_text"] < by_name["dynamic"]["live_peak_text"]
     for mix in mixes.values():
         assert mix["peak"] == mix["decoder_bytes"] + mix["tower_bytes"] + mix["kv_bytes"]
         assert 0 < mix["mean"] <= mix["peak"]

@@ -93,15 +93,35 @@ def serve(
             help="Bytes of loaded vision and audio towers; default: one at a time, all with --no-dynamic-graph."
         ),
     ] = None,
+    low_memory: Annotated[
+        bool | None,
+        typer.Option(
+            "--low-memory/--no-low-memory",
+            help="Keep only the first decoder layers and what fits beside them; slower. Default: off, or "
+            "ENABLE_LOW_MEMORY.",
+        ),
+    ] = None,
+    decoder_memory: Annotated[
+        str | None,
+        typer.Option(help="Bytes of decoder weights in memory, 0 for the least, or auto; default: all of them."),
+    ] = None,
     enforce_eager: Annotated[
         bool, typer.Option("--enforce-eager", help="No CUDA graphs: launch each operation by itself.")
     ] = False,
     offload_segments: Annotated[
-        bool, typer.Option("--offload-segments", help="Keep decoder segments out of memory while they do not run.")
+        bool, typer.Option("--offload-segments", help="The same as --decoder-memory 0.")
     ] = False,
     kv_policy: Annotated[
         str, typer.Option(help="full, auto (rewritten while streaming), window, evict, int8, fp8")
     ] = "full",
+    lora_modules: Annotated[
+        list[str] | None,
+        typer.Option(help="Adapters to serve as models of their own: name=folder [name=folder ...]; repeatable."),
+    ] = None,
+    max_lora_rank: Annotated[int, typer.Option(help="Adapters of a higher rank are refused.")] = 64,
+    enable_lora: Annotated[
+        bool, typer.Option("--enable-lora", help="Implied by --lora-modules; understood for scripts that set it.")
+    ] = False,
     response_cache_mb: Annotated[
         int, typer.Option(help="MiB of whole answers to greedy requests, kept for equal ones; 0: off.")
     ] = 0,
@@ -110,7 +130,11 @@ def serve(
     """Serve a model behind the OpenAI API."""
     from autoglm_phone.api import config as c
 
-    _refuse_unknown(ctx.args, c.NOT_BUILT)
+    # `--lora-modules a=x b=y`: typer leaves all but the first folder among the arguments that it does not know.
+    more = [arg for arg in ctx.args if lora_modules and not arg.startswith("-") and ("=" in arg or "{" in arg)]
+    _refuse_unknown([arg for arg in ctx.args if arg not in more], c.NOT_BUILT)
+    if enable_lora and not lora_modules:
+        raise ConfigError("--enable-lora needs --lora-modules name=folder: adapters are loaded at start")
     if log_level.lower() not in ("debug", "info", "warning", "error", "critical"):
         raise ConfigError(f"--log-level {log_level!r} is unknown; use debug, info, warning or error")
     config = c.ServeConfig(
@@ -138,9 +162,13 @@ def serve(
         exit_risk=exit_risk,
         exits=exits,
         tower_memory=tower_memory,
+        low_memory=low_memory,
+        decoder_memory=c.read_decoder_memory(decoder_memory),
         enforce_eager=enforce_eager,
         offload_segments=offload_segments,
         kv_policy=kv_policy,
+        lora_modules=c.read_lora_modules([*(lora_modules or ()), *more]),
+        max_lora_rank=max_lora_rank,
         response_cache_mb=response_cache_mb,
         limit_mm_per_prompt=c.read_limits(limit_mm_per_prompt),
         mm_processor_kwargs=c.read_processor_kwargs(mm_processor_kwargs),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from autoglm_phone.errors import ConfigError, NotBuiltError
@@ -30,10 +32,19 @@ _WORDS = {**dict.fromkeys(("", "1", "true", "yes", "on"), True), **dict.fromkeys
 
 def _dynamic_graph() -> bool:
     """ENABLE_DYNAMIC_GRAPH of the environment; on unless it says no."""
-    word = os.environ.get("ENABLE_DYNAMIC_GRAPH", "").strip().lower()
+    return _environment("ENABLE_DYNAMIC_GRAPH", "dynamic_graph", True)
+
+
+def _low_memory() -> bool:
+    """ENABLE_LOW_MEMORY of the environment; off unless it says yes."""
+    return _environment("ENABLE_LOW_MEMORY", "low_memory", False)
+
+
+def _environment(name: str, param: str, default: bool) -> bool:
+    word = os.environ.get(name, "").strip().lower()
     if word not in _WORDS:
-        raise ConfigError(f"ENABLE_DYNAMIC_GRAPH is {word!r}; use True or False", param="dynamic_graph")
-    return _WORDS[word]
+        raise ConfigError(f"{name} is {word!r}; use True or False", param=param)
+    return _WORDS[word] if word else default
 
 
 @dataclass(frozen=True)
@@ -70,10 +81,18 @@ class EngineConfig:
     pending_memory: int = 64 * MIB  # boundary states of tokens that left early: 65,536 of the mini model's; beyond it,
     # tokens run deeper than they need
     tower_memory: int | None = None  # bytes of loaded towers; None: all may stay
+    # Deeper layers come when a token needs them, and a tower goes with the step that ran it. Slower: not by default.
+    low_memory: bool = field(default_factory=_low_memory)
     enforce_eager: bool = False  # True: no CUDA graphs, each operation launched by itself (vLLM's word)
-    offload_segments: bool = False  # keep decoder segments out of memory while they are not run
+    offload_segments: bool = False  # decoder_memory 0 in other words
+    # Bytes of decoder weights in memory, 0: the least that runs; "auto": that and the room of a tower while none is
+    # loaded; None: all, or with low_memory "auto".
+    decoder_memory: int | Literal["auto"] | None = None
     # Of requests that name none. auto lets the planner rewrite long answers, which costs quality: not by default.
     kv_policy: KVKind | Literal["auto"] = "full"
+
+    lora_modules: Mapping[str, str | Path] = field(default_factory=dict)  # name → peft folder, served beside the base
+    max_lora_rank: int = 64  # the largest that is common; a file of a much larger one is likely a mistake
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -97,10 +116,15 @@ class EngineConfig:
         for name in ("max_model_len", "kv_cache_memory", "threads"):
             if getattr(self, name) is not None:
                 self._at_least(name, 1)
+        self._at_least("max_lora_rank", 1)
+        if not isinstance(self.lora_modules, Mapping) or any(not n or not str(p) for n, p in self.lora_modules.items()):
+            raise ConfigError("lora_modules must map names to folders of adapters", param="lora_modules")
         self._at_least("tower_cache_memory", 0)
         self._at_least("pending_memory", 0)
         if self.tower_memory is not None:
             self._at_least("tower_memory", 0)
+        if self.decoder_memory not in (None, "auto"):
+            self._at_least("decoder_memory", 0)
         for name, kinds in (("exit_policy", EXIT_KINDS), ("kv_policy", KV_KINDS)):
             if getattr(self, name) not in ("auto", *kinds):
                 raise ConfigError(
@@ -118,6 +142,15 @@ class EngineConfig:
                 f"gpu_memory_utilization {self.gpu_memory_utilization} must lie in (0, 1]",
                 param="gpu_memory_utilization",
             )
+
+    @property
+    def decoder_budget(self) -> int | Literal["auto"] | None:
+        """What decoder_memory, low_memory and offload_segments say together; None: all layers stay in memory."""
+        if self.decoder_memory is not None:
+            return self.decoder_memory
+        if self.low_memory:
+            return "auto"
+        return 0 if self.offload_segments else None
 
     def _at_least(self, name: str, least: int) -> None:
         value = getattr(self, name)

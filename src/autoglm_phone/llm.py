@@ -63,7 +63,8 @@ class LLM:
 
     Args:
         model: a model folder, or "mini" for the bundled model.
-        engine: further fields of EngineConfig (max_model_len, max_num_seqs, kv_cache_memory, seed, dynamic_graph, …).
+        engine: further fields of EngineConfig (max_model_len, max_num_seqs, kv_cache_memory, seed, dynamic_graph,
+            low_memory, …); lora_modules={name: folder} loads adapters for the `lora` of a call.
 
     Raises:
         CheckpointError, ConfigError, NotBuiltError: the model or an option can't be used.
@@ -103,10 +104,11 @@ class LLM:
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
         n: int = 1,
+        lora: str | None = None,
         graph: Mapping[str, Any] | None = None,
         return_graph: bool = False,
     ) -> list[RequestOutput]:
-        """Continues plain text (or token ids), without a chat template. graph, return_graph: as in `chat`."""
+        """Continues plain text (or token ids), without a chat template. lora, graph, return_graph: as in `chat`."""
         single = isinstance(prompts, str) or (len(prompts) > 0 and isinstance(prompts[0], int))
         many: list[Any] = [prompts] if single else list(prompts)
         params = self._params(sampling_params, len(many))
@@ -114,7 +116,8 @@ class LLM:
         jobs = []
         for prompt, sampling in zip(many, params, strict=True):
             made = self._service.prompts.plain(prompt)
-            generation = Generation(self._id(), made, self._fit(sampling, made), n=n, raw=True, graph=wish)
+            sampling = self._fit(sampling, made)
+            generation = Generation(self._id(), made, sampling, n=n, raw=True, adapter=lora, graph=wish)
             jobs.append(_Job(generation, prompt if isinstance(prompt, str) else None))
         return self._run(jobs)
 
@@ -129,6 +132,7 @@ class LLM:
         tools: Sequence[Mapping[str, Any]] | None = None,
         max_thinking_tokens: int | None = None,
         max_reasoning_steps: int | None = None,
+        lora: str | None = None,
         graph: Mapping[str, Any] | None = None,
         return_graph: bool = False,
     ) -> list[RequestOutput]:
@@ -138,6 +142,7 @@ class LLM:
         {"type": "audio", "audio": float32 samples at 16 kHz, (samples, rate), path or bytes}.
 
         Args:
+            lora: name of an adapter of `lora_modules` to answer with; None: the base.
             graph: what to ask of the dynamic graph, such as {"policy": "fixed", "max_depth": 12}.
             return_graph: give each output its trace: what really ran.
         """
@@ -153,7 +158,7 @@ class LLM:
                 sampling = replace(sampling, thinking=budget)
             style = choose_style(return_reasoning, structured=bool(tools))
             sampling = self._fit(sampling, made)
-            made_of = Generation(self._id(), made, sampling, n=n, style=style, tools=toolset, graph=wish)
+            made_of = Generation(self._id(), made, sampling, n=n, style=style, tools=toolset, adapter=lora, graph=wish)
             jobs.append(_Job(made_of, None))
         return self._run(jobs)
 

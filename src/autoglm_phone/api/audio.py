@@ -15,7 +15,7 @@ from autoglm_phone.api import transcripts
 from autoglm_phone.api.body import error_docs, json_doc, read_json
 from autoglm_phone.api.limits import unless_gone
 from autoglm_phone.api.schema import SpeechBody
-from autoglm_phone.api.state import cache_salt, model_for, server
+from autoglm_phone.api.state import adapter_of, cache_salt, model_for, server
 from autoglm_phone.chat import transcription
 from autoglm_phone.errors import InvalidRequestError, NotBuiltError, PayloadTooLargeError
 from autoglm_phone.media import audio as sound
@@ -44,14 +44,20 @@ async def transcriptions(request: Request) -> Response:
         if not isinstance(upload, UploadFile):
             raise InvalidRequestError("the form must hold a sound file named 'file'", param="file")
         options = transcripts.read_options(form)
-        service, _ = model_for(request, options.model)
+        service, name = model_for(request, options.model)
         if (upload.size or 0) > MAX_FILE_BYTES:
             raise PayloadTooLargeError(f"a sound file may have at most {MAX_FILE_BYTES >> 20} MiB", param="file")
         data = await upload.read()
     limit = server(request).config.max_audio_seconds
     with service.admit(1):
         recording = await asyncio.to_thread(
-            transcription.prepare, service, data, options.wish, limit, cache_salt(request)
+            transcription.prepare,
+            service,
+            data,
+            options.wish,
+            limit,
+            cache_salt(request),
+            adapter_of(request, name),
         )
         del data
         segments = await unless_gone(request, transcription.transcribe(service, recording))

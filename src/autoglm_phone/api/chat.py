@@ -17,7 +17,7 @@ from autoglm_phone.api.limits import unless_gone
 from autoglm_phone.api.response_cache import Visit, mark
 from autoglm_phone.api.sampling import read_graph, read_sampling
 from autoglm_phone.api.schema import ChatBody
-from autoglm_phone.api.state import ServerState, cache_salt, model_for, server
+from autoglm_phone.api.state import ServerState, adapter_of, cache_salt, model_for, server
 from autoglm_phone.chat.present import choose_style
 from autoglm_phone.chat.prompt import check_template_kwargs
 from autoglm_phone.chat.service import Answer, Generation, Service
@@ -39,7 +39,7 @@ async def chat_completions(request: Request) -> Response:
     n = body.n or 1
     with sse.handed_over(held := service.admit(n)) as kept:
         # Not broken off when the client goes: the thread would go on, and its place in the queue must stay taken.
-        generation = await asyncio.to_thread(prepare, service, body, cache_salt(request))
+        generation = await asyncio.to_thread(prepare, service, body, cache_salt(request), adapter_of(request, name))
         state = server(request)
         state.metrics.request(n, generation.sampling.max_tokens, [m.kind for m in generation.prompt.media])
         visit = Visit(state.responses, body, generation, "chat", state.config.model)
@@ -63,7 +63,7 @@ async def chat_completions(request: Request) -> Response:
     )
 
 
-def prepare(service: Service, body: ChatBody, salt: str) -> Generation:
+def prepare(service: Service, body: ChatBody, salt: str, adapter: str | None = None) -> Generation:
     """Everything between the body and the engine. Decodes media and compiles grammars: runs in a thread."""
     tools = read_tools(body.tools, body.tool_choice, body.parallel_tool_calls is not False)
     kwargs = check_template_kwargs(body.chat_template_kwargs)
@@ -106,6 +106,7 @@ def prepare(service: Service, body: ChatBody, salt: str) -> Generation:
         tools=tools,
         include_stop=bool(body.include_stop_str_in_output),
         cache_salt=salt,
+        adapter=adapter,
         graph=graph,
     )
     service.check(generation)

@@ -18,7 +18,7 @@ from autoglm_phone.api.limits import unless_gone
 from autoglm_phone.api.response_cache import Visit, mark
 from autoglm_phone.api.sampling import read_graph, read_sampling
 from autoglm_phone.api.schema import CompletionBody
-from autoglm_phone.api.state import cache_salt, model_for, server
+from autoglm_phone.api.state import adapter_of, cache_salt, model_for, server
 from autoglm_phone.chat.service import Answer, Generation, Service
 from autoglm_phone.errors import InvalidRequestError, NotBuiltError
 
@@ -41,7 +41,8 @@ async def completions(request: Request) -> Response:
     if count > limits.MAX_SEQUENCES:
         raise InvalidRequestError(f"'n' times the number of prompts may be at most {limits.MAX_SEQUENCES}", param="n")
     with sse.handed_over(held := service.admit(count)) as kept:
-        generations = await asyncio.to_thread(_prepare, service, body, prompts, cache_salt(request))
+        salt, adapter = cache_salt(request), adapter_of(request, name)
+        generations = await asyncio.to_thread(_prepare, service, body, prompts, salt, adapter)
         for generation in generations:
             server(request).metrics.request(generation.n, generation.sampling.max_tokens, [])
         state = server(request)
@@ -75,7 +76,9 @@ def _prompts(prompt: Any) -> list[str | list[int]]:
     return list(prompt)
 
 
-def _prepare(service: Service, body: CompletionBody, prompts: list[str | list[int]], salt: str) -> list[Generation]:
+def _prepare(
+    service: Service, body: CompletionBody, prompts: list[str | list[int]], salt: str, adapter: str | None
+) -> list[Generation]:
     request_id = "cmpl-" + secrets.token_hex(16)
     graph = read_graph(body)
     out = []
@@ -99,6 +102,7 @@ def _prepare(service: Service, body: CompletionBody, prompts: list[str | list[in
                 skip_special=body.skip_special_tokens is not False,
                 include_stop=bool(body.include_stop_str_in_output),
                 cache_salt=salt,
+                adapter=adapter,
                 graph=graph,
             )
         )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from autoglm_phone.config import EngineConfig
 from autoglm_phone.errors import ConfigError
@@ -15,8 +15,6 @@ from autoglm_phone.errors import ConfigError
 NOT_BUILT = {
     "kv_cache_dtype": "quantized KV caches",
     "speculative_config": "speculative decoding",
-    "enable_lora": "adapters",
-    "lora_modules": "serving adapters (`autoglm-phone train merge` writes them into the weights, which can be served)",
     "pipeline_parallel_size": "pipeline parallelism",
     "data_parallel_size": "data parallelism",
 }
@@ -52,9 +50,14 @@ class ServeConfig:
     exit_risk: float = 0.01  # what calibration certifies by default
     exits: str | None = None  # exit heads beside the model, if it has such a file
     tower_memory: int | None = None  # bytes; None: towers stay once they were loaded
+    low_memory: bool | None = None  # None: what ENABLE_LOW_MEMORY says, else off
+    decoder_memory: int | Literal["auto"] | None = None  # bytes; None: all layers stay, or with low_memory "auto"
     enforce_eager: bool = False  # to find out whether a CUDA graph is to blame
     offload_segments: bool = False  # slow: for machines that can't hold the whole decoder
     kv_policy: str = "full"  # of requests that name none; EngineConfig says why
+
+    lora_modules: Mapping[str, str] = field(default_factory=dict)  # adapters served as models: name → peft folder
+    max_lora_rank: int = 64  # EngineConfig says why
 
     response_cache_mb: int = 0  # 0: off, since it keeps clients' texts in memory
 
@@ -91,7 +94,15 @@ class ServeConfig:
                 f"--quantized serves the bundled INT4 model instead of the bundled mini; whether {self.model} is "
                 "quantized shows in its files: leave the flag out"
             )
+        taken = [name for name in self.lora_modules if name in self.names]
+        if taken:
+            raise ConfigError(f"--lora-modules: {taken[0]!r} is the name of the base model; choose another name")
         self.engine_config()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What clients may call the base model."""
+        return self.served_model_names or (self.model_name.rstrip("/").rsplit("/", 1)[-1] or "model",)
 
     @property
     def model_name(self) -> str:
@@ -118,16 +129,35 @@ class ServeConfig:
             exit_risk=self.exit_risk,
             exits=self.exits,
             tower_memory=self.tower_memory,
+            decoder_memory=self.decoder_memory,
             enforce_eager=self.enforce_eager,
             offload_segments=self.offload_segments,
             kv_policy=self.kv_policy,  # type: ignore[arg-type]
+            lora_modules=self.lora_modules,
+            max_lora_rank=self.max_lora_rank,
             **({} if self.dynamic_graph is None else {"dynamic_graph": self.dynamic_graph}),
+            **({} if self.low_memory is None else {"low_memory": self.low_memory}),
         )
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise ConfigError(f"--{name} must lie between {low} and {high}, not {value}")
+
+
+def read_decoder_memory(text: str | None) -> int | Literal["auto"] | None:
+    """`--decoder-memory`: bytes, or auto.
+
+    Raises:
+        ConfigError: neither.
+    """
+    if text is None:
+        return None
+    if text.strip().lower() == "auto":
+        return "auto"
+    if not text.strip().isdecimal():
+        raise ConfigError(f"--decoder-memory must be a number of bytes or auto, not {text!r}", param="decoder_memory")
+    return int(text)
 
 
 def read_limits(text: str | None) -> dict[str, int]:
@@ -144,6 +174,33 @@ def read_limits(text: str | None) -> dict[str, int]:
     except (ValueError, TypeError, AttributeError) as exc:
         raise ConfigError("--limit-mm-per-prompt must look like '{\"image\": 10}' or image=10") from exc
     return limits
+
+
+def read_lora_modules(items: Sequence[str]) -> dict[str, str]:
+    """`--lora-modules`: name=folder, or JSON as in {"name": "mine", "path": "folder"}.
+
+    Raises:
+        ConfigError: neither, or a name that comes twice.
+    """
+    modules: dict[str, str] = {}
+    for item in items:
+        name, _, path = item.partition("=")
+        if item.lstrip().startswith("{"):
+            try:
+                given = json.loads(item)
+            except ValueError as exc:
+                raise ConfigError(f"--lora-modules: {item[:80]!r} is not valid JSON") from exc
+            if set(given) - {"name", "path", "base_model_name"}:
+                raise ConfigError(f"--lora-modules: {item[:80]!r} may hold name, path and base_model_name")
+            name, path = given.get("name"), given.get("path")
+        if not isinstance(name, str) or not isinstance(path, str) or not name.strip() or not path.strip():
+            raise ConfigError(
+                f"--lora-modules: {item[:80]!r} must look like name=folder, or JSON with name and path as strings"
+            )
+        if name in modules:
+            raise ConfigError(f"--lora-modules: the name {name!r} comes twice; each adapter needs its own")
+        modules[name] = path
+    return modules
 
 
 def read_processor_kwargs(text: str | None) -> dict[str, Any]:

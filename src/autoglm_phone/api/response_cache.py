@@ -137,6 +137,7 @@ def request_key(body: BaseModel, generation: Generation, kind: str, model: str) 
     whole = {
         "kind": kind,
         "model": model,
+        "adapter": generation.adapter,
         "salt": generation.cache_salt,
         "fields": fields,
         "prompt": prompt.ids,

@@ -27,7 +27,8 @@ class ServerState:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return self.config.served_model_names or (self.config.model_name.rstrip("/").rsplit("/", 1)[-1] or "model",)
+        """Of the base model."""
+        return self.config.names
 
     def ready(self, service: Service) -> None:
         self.service = service
@@ -58,18 +59,23 @@ def loaded(request: Request) -> Service:
 
 
 def model_for(request: Request, name: str | None) -> tuple[Service, str]:
-    """The model of that name, and the name to answer with. No name: the first.
+    """The model of that name (an adapter's is one), and the name to answer with. No name: the first.
 
     Raises:
         NotFoundError: another name than those served.
     """
-    service = loaded(request)
-    names = server(request).names
+    service, state = loaded(request), server(request)
+    names = (*state.names, *state.config.lora_modules)
     if name is not None and name not in names:
         raise NotFoundError(
             f"there is no model {name[:64]!r} here; this server has {', '.join(map(repr, names))}", param="model"
         )
     return service, name or names[0]
+
+
+def adapter_of(request: Request, name: str) -> str | None:
+    """The adapter that a served name stands for; None for the base model."""
+    return name if name in server(request).config.lora_modules else None
 
 
 def cache_salt(request: Request) -> str:

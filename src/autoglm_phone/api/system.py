@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from autoglm_phone import __version__
 from autoglm_phone.api.body import error_docs
-from autoglm_phone.api.state import loaded, model_for, server
+from autoglm_phone.api.state import adapter_of, loaded, model_for, server
 from autoglm_phone.errors import OverloadedError
 
 router = APIRouter()
@@ -37,7 +37,8 @@ async def metrics(request: Request) -> Response:
 
 @router.get("/v1/models", responses=error_docs(401, 503))
 async def models(request: Request) -> dict[str, Any]:
-    return {"object": "list", "data": [_card(request, name) for name in server(request).names]}
+    state = server(request)
+    return {"object": "list", "data": [_card(request, name) for name in (*state.names, *state.config.lora_modules)]}
 
 
 @router.get("/v1/models/{model:path}", responses=error_docs(401, 404, 503))
@@ -55,6 +56,6 @@ def _card(request: Request, name: str) -> dict[str, Any]:
         "created": state.created,
         "owned_by": "autoglm-phone",
         "root": state.names[0],
-        "parent": None,
+        "parent": None if adapter_of(request, name) is None else state.names[0],
         "max_model_len": info.max_model_len,
     }

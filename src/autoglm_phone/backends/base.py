@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from autoglm_phone.backends.adapters import SegmentAdapters
 from autoglm_phone.backends.quantized import Stacked, Weight
 from autoglm_phone.errors import EngineError
 from autoglm_phone.graph.plan import KVKind
@@ -158,6 +159,7 @@ class SegmentMeta:
         AttentionPlan.narrow.
     full, window: what full and sliding layers attend to; window is None in models without sliding layers.
     rotary: whatever the backend's `rotary` made of the positions. cross: rows that see media; empty for text.
+    adapters: of rows that have one; None if no row has.
     """
 
     slots: Tensor
@@ -165,6 +167,7 @@ class SegmentMeta:
     window: AttentionPlan | None
     rotary: Any
     cross: Sequence[CrossGroup] = ()
+    adapters: SegmentAdapters | None = None
 
 
 @dataclass(frozen=True)
@@ -202,18 +205,26 @@ class Backend(ABC):
     device: torch.device
     dtype: torch.dtype
 
-    # Packing, once at load time. Weights come as [out, in] tensors of any dtype, or packed codes, on the CPU.
+    # Packing, at load time. Weights come as [out, in] tensors of any dtype, or packed codes, on the CPU. `into`: the
+    # handle of a weight that nobody needs any more; a backend may use its memory again where the shape is the same.
 
     @abstractmethod
     def pack_norm(self, weight: Tensor) -> Any:
         """RMSNorm whose output is used by itself."""
 
     @abstractmethod
-    def pack_norm_linear(self, norm: Tensor, weight: Weight | Stacked, bias: Tensor | None) -> tuple[Any, Any]:
+    def pack_norm_linear(
+        self, norm: Tensor, weight: Weight | Stacked, bias: Tensor | None, into: Any = None
+    ) -> tuple[Any, Any]:
         """RMSNorm followed by one linear: (norm, linear) handles; a backend may fold one into the other."""
 
+    def folded(self, norm: Tensor, weight: Weight | Stacked) -> Tensor | None:
+        """What `pack_norm_linear` multiplies into the linear's columns, float32 [in], as an adapter beside the linear
+        needs it too. None: nothing."""
+        return None
+
     @abstractmethod
-    def pack_linear(self, weight: Weight | Stacked, bias: Tensor | None) -> Any: ...
+    def pack_linear(self, weight: Weight | Stacked, bias: Tensor | None, into: Any = None) -> Any: ...
 
     @abstractmethod
     def pack_embedding(self, weight: Weight) -> Any: ...
@@ -281,29 +292,58 @@ class Backend(ABC):
         self, layers: Sequence[LayerWeights], hidden: Tensor, meta: SegmentMeta, pages: Any, shape: AttentionShape
     ) -> Tensor:
         """hidden [T, H] → [T, H] through the layers of one segment. `hidden` may be overwritten."""
+        adapters = meta.adapters
         for index, layer in enumerate(layers):
             if layer.cross is not None and meta.cross:
-                hidden = self.cross(layer.cross, hidden, meta.cross)
+                hidden = self.cross(layer.cross, hidden, meta.cross, adapters, index)
             plan = meta.window if layer.sliding and meta.window is not None else meta.full
-            qkv = self.linear(self.norm(hidden, layer.input_norm), layer.qkv)
+            normed = self.norm(hidden, layer.input_norm)
+            qkv = self.linear(normed, layer.qkv)
+            if adapters is not None:
+                adapters.add(index, "qkv", normed, qkv)
             qkv = self.apply_rotary(qkv, meta.rotary, shape)
             attended = self.attention(pages, index, qkv, meta.slots, plan, shape)
-            hidden = self.add_norm(hidden, self.linear(attended, layer.out), layer.post_attention_norm)
-            inner = self.swiglu(self.linear(self.norm(hidden, layer.mlp_norm), layer.gate_up))
-            hidden = self.add_norm(hidden, self.linear(inner, layer.down), layer.post_mlp_norm)
+            out = self.linear(attended, layer.out)
+            if adapters is not None:
+                adapters.add(index, "out", attended, out)
+            hidden = self.add_norm(hidden, out, layer.post_attention_norm)
+            normed = self.norm(hidden, layer.mlp_norm)
+            gate_up = self.linear(normed, layer.gate_up)
+            if adapters is not None:
+                adapters.add(index, "gate_up", normed, gate_up)
+            inner = self.swiglu(gate_up)
+            del gate_up  # the widest of all
+            out = self.linear(inner, layer.down)
+            if adapters is not None:
+                adapters.add(index, "down", inner, out)
+            hidden = self.add_norm(hidden, out, layer.post_mlp_norm)
         return hidden
 
-    def cross(self, weights: CrossWeights, hidden: Tensor, groups: Sequence[CrossGroup]) -> Tensor:
-        """Rows that see no medium keep their state."""
+    def cross(
+        self,
+        weights: CrossWeights,
+        hidden: Tensor,
+        groups: Sequence[CrossGroup],
+        adapters: SegmentAdapters | None = None,
+        layer: int = 0,
+    ) -> Tensor:
+        """Rows that see no medium keep their state. layer: counts within the segment."""
         everyone = sum(group.end - group.first for group in groups) == hidden.shape[0]
         rows = hidden if everyone else torch.cat([hidden[group.first : group.end] for group in groups])
-        q = self.linear(self.norm(rows, weights.norm), weights.q)
+        normed = self.norm(rows, weights.norm)
+        q = self.linear(normed, weights.q)
+        ranges = [(group.first, group.end) for group in groups]
+        if adapters is not None:
+            adapters.add_among(layer, "cross_q", ranges, normed, q)
         parts, start = [], 0
         for group in groups:
             end = start + group.end - group.first
             parts.append(self.cross_attention(q[start:end], group, weights))
             start = end
-        delta = self.linear(parts[0] if len(parts) == 1 else torch.cat(parts), weights.out)
+        attended = parts[0] if len(parts) == 1 else torch.cat(parts)
+        delta = self.linear(attended, weights.out)
+        if adapters is not None:
+            adapters.add_among(layer, "cross_out", ranges, attended, delta)
         if everyone:
             return hidden + delta
         hidden = hidden.clone()

@@ -62,18 +62,30 @@ def run_rows(
         torch.linalg.vector_norm(out, dim=-1, keepdim=True, out=size)
         hidden.addcmul_(out.div_(size.hypot_(root)), weight.weight)  # type: ignore[arg-type]
 
+    adapters = meta.adapters
     for index, layer in enumerate(layers):
         if layer.cross is not None and meta.cross:
-            hidden = backend.cross(layer.cross, hidden, meta.cross)
+            hidden = backend.cross(layer.cross, hidden, meta.cross, adapters, index)
         backend.linear_into(norm(hidden, layer.input_norm), layer.qkv, qkv)
+        if adapters is not None:
+            adapters.add(index, "qkv", normed, qkv)
         pairs.mul_(meta.rotary)
         store = pages.rows[index]
         store.index_copy_(0, meta.slots, fresh)
         k, v = contexts.keys_values(meta.full.segment, index, group, store, fresh, shape)
-        backend.linear_into(_attend(queries, k, v, group), layer.out, out)
+        attended = _attend(queries, k, v, group)
+        backend.linear_into(attended, layer.out, out)
+        if adapters is not None:
+            adapters.add(index, "out", attended, out)
         add_norm(layer.post_attention_norm)
-        gate, up = backend.linear(norm(hidden, layer.mlp_norm), layer.gate_up).chunk(2, dim=-1)
-        backend.linear_into(F.silu(gate, inplace=True).mul_(up), layer.down, out)
+        gate_up = backend.linear(norm(hidden, layer.mlp_norm), layer.gate_up)
+        if adapters is not None:
+            adapters.add(index, "gate_up", normed, gate_up)
+        gate, up = gate_up.chunk(2, dim=-1)
+        inner = F.silu(gate, inplace=True).mul_(up)
+        backend.linear_into(inner, layer.down, out)
+        if adapters is not None:
+            adapters.add(index, "down", inner, out)
         add_norm(layer.post_mlp_norm)
     return hidden
 

@@ -25,7 +25,7 @@ class GraphBackend(TorchBackend):
         super().__init__(*args, **options)
         self.fuses = self.device.type == "cuda" and has_triton()
 
-    def pack_linear(self, weight: Weight | Stacked, bias: Tensor | None) -> Linear | Handle:
+    def pack_linear(self, weight: Weight | Stacked, bias: Tensor | None, into: Any = None) -> Linear | Handle:
         """On a GPU the weight stays [out, in] in memory (and looks like [in, out]): cuBLAS reads that faster for few
         rows, as each output is a sum along a row."""
         if self.device.type != "cuda" or not isinstance(weight, Tensor):

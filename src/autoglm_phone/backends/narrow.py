@@ -62,6 +62,11 @@ class NarrowPages:
         self._scales: Tensor | None = None
 
     @property
+    def scale_bytes(self) -> int:
+        """Of the scales beside one page of the pool."""
+        return self._codes[:, 0, :, :, 0].numel() * torch.bfloat16.itemsize
+
+    @property
     def scales(self) -> Tensor:
         """bfloat16 [layers, frames, frame, heads]"""
         if self._scales is None:

@@ -102,18 +102,27 @@ class TorchBackend(Backend):
         return Norm(weight * math.sqrt(weight.shape[0]) if self.folds else weight)
 
     def pack_norm_linear(
-        self, norm: Tensor, weight: Weight | Stacked, bias: Tensor | None
+        self, norm: Tensor, weight: Weight | Stacked, bias: Tensor | None, into: Any = None
     ) -> tuple[Norm, Linear | Handle]:
-        if not self.folds or not isinstance(weight, Tensor):
-            return self.pack_norm(norm), self.pack_linear(weight, bias)
-        scale = norm.float() * math.sqrt(norm.shape[0])
-        return Norm(None), self.pack_linear(weight.float() * scale, bias)
+        linear = self.pack_linear(weight, bias, into)
+        if not self.folds or not isinstance(linear, Linear):
+            return self.pack_norm(norm), linear
+        linear.weight.mul_((norm.float() * math.sqrt(norm.shape[0]))[:, None])
+        return Norm(None), linear
 
-    def pack_linear(self, weight: Weight | Stacked, bias: Tensor | None) -> Linear | Handle:
+    def folded(self, norm: Tensor, weight: Weight | Stacked) -> Tensor | None:
+        return norm.float() * math.sqrt(norm.shape[0]) if self.folds and isinstance(weight, Tensor) else None
+
+    def pack_linear(self, weight: Weight | Stacked, bias: Tensor | None, into: Any = None) -> Linear | Handle:
         bias = None if bias is None else self._place(bias)
         if not isinstance(weight, Tensor):
             return pack(weight, bias, self.device, self.dtype)
-        return Linear(self._place(weight).t().contiguous(), bias)
+        if self.device.type != "cpu":
+            return Linear(self._place(weight).t().contiguous(), bias)
+        rows, columns = weight.shape
+        reused = isinstance(into, Linear) and into.weight.shape == (columns, rows)
+        transposed = into.weight if reused else torch.empty(columns, rows, dtype=self.dtype)
+        return Linear(transposed.copy_(weight.t()), bias)  # turned and converted in one go
 
     def pack_embedding(self, weight: Weight) -> Tensor | Handle:
         if isinstance(weight, PackedWeight):

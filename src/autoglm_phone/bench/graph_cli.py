@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,7 @@ def bench_graph(
 ) -> None:
     """Answer the same requests with the static engine, the dynamic one, and each of its mechanisms alone."""
     from autoglm_phone.bench import graph, graph_memory, graph_plots, graph_table
-    from autoglm_phone.bench.graph_modes import DYNAMIC, LOSSLESS, STATIC, choose_modes, make_modes
+    from autoglm_phone.bench.graph_modes import DYNAMIC, LEAN, LOSSLESS, STATIC, choose_modes, make_modes
     from autoglm_phone.bench.graph_summary import summarize
     from autoglm_phone.bench.world import model_digest
     from autoglm_phone.errors import ConfigError
@@ -64,10 +65,14 @@ def bench_graph(
         "tower_memory": None if tower_memory < 0 else tower_memory * 1_000_000,
         "max_tokens": max_tokens,
     }
-    with graph.Worker({**base, "arm": "dynamic"}) as dynamic, graph.Worker({**base, "arm": "static"}) as static:
-        facts = dynamic.facts
+    with ExitStack() as stack:
+        arms = ("dynamic", "static")
+        workers = {arm: stack.enter_context(graph.Worker({**base, "arm": arm})) for arm in arms}
+        facts = workers["dynamic"].facts
         modes, remarks = make_modes(graph.read_facts(facts), exit_risk, curve=curve)
         modes = choose_modes(modes, modes_only.split(",") if modes_only else ())
+        for arm in {mode.arm for mode in modes} - set(arms):
+            workers[arm] = stack.enter_context(graph.Worker({**base, "arm": arm}))
         machine = (
             f"{platform.machine()}, {os.cpu_count()} CPUs, torch {facts['torch']} on {facts['device']} in "
             f"{facts['dtype']}, {threads} thread(s), load average {os.getloadavg()[0]:.1f}"
@@ -88,13 +93,12 @@ def bench_graph(
             "seed": seed,
         }
         store = graph.MeasurementStore(out / f"measured-{suite}.jsonl", setting)
-        workers = {"static": static, "dynamic": dynamic}
         measured = graph.measure(workers, modes, samples, store, say=typer.echo)
         load = graph_memory.text_heavy(samples, mix)
         mixes = {
             mode.name: workers[mode.arm].answer_together(load, concurrency, mode)
             for mode in modes
-            if load and mode.name in (STATIC, DYNAMIC, LOSSLESS)
+            if load and (mode.name in (STATIC, DYNAMIC, LOSSLESS) or mode.arm == LEAN)
         }
     summaries = summarize(measured, modes, seed)
     for line in graph_table.tables(summaries, f"energy a request: {facts['energy']}"):

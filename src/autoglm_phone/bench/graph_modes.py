@@ -9,17 +9,17 @@ from typing import Any, Literal
 
 from autoglm_phone.errors import ConfigError
 
-Arm = Literal["static", "dynamic"]
+Arm = Literal["static", "dynamic", "lean"]
 Group = Literal["main", "ablation", "curve"]
-STATIC, CONTROL, DYNAMIC, LOSSLESS = "static", "static again", "dynamic", "lossless"
+STATIC, CONTROL, DYNAMIC, LOSSLESS, LEAN = "static", "static again", "dynamic", "lossless", "lean"
 
 
 @dataclass(frozen=True)
 class Mode:
     """One way to answer a request.
 
-    arm: which engine. graph: fields of graph.plan.GraphRequest. planner: "served" as a server has it; "planned" plans
-    depth by the probe alone, where no token leaves by itself.
+    arm: which engine; lean is the dynamic one with low_memory. graph: fields of graph.plan.GraphRequest.
+    planner: "served" as a server has it; "planned" plans depth by the probe alone, where no token leaves by itself.
     """
 
     name: str
@@ -55,8 +55,12 @@ def make_modes(facts: Facts, risk: float, *, curve: bool = True) -> tuple[list[M
         known = ", ".join(f"{r:g}" for r in facts.risks)
         raise ConfigError(f"no exits are certified for a risk of {risk:g}; certified are {known}", param="exit-risk")
     modes = [Mode(STATIC, "static", "main"), Mode(CONTROL, "static", "main")]
-    modes.append(Mode(DYNAMIC, "dynamic", "main", {"policy": "auto", "risk": risk} if certified else {}))
+    served: dict[str, Any] = {"policy": "auto", "risk": risk} if certified else {}
+    modes.append(Mode(DYNAMIC, "dynamic", "main", served))
     modes.append(Mode(LOSSLESS, "dynamic", "main", {"policy": "lossless"}))
+    modes.append(Mode(LEAN, "lean", "main", served))
+    if "int8" in facts.kv:
+        modes.append(Mode("lean int8", "lean", "ablation", {**served, "kv": "int8"}))
     modes.append(Mode("towers only", "dynamic", "ablation", {"policy": "full"}))
     if certified:
         modes.append(Mode("confidence only", "dynamic", "ablation", {"policy": "confidence", "risk": risk}))

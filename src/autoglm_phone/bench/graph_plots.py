@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from autoglm_phone.bench.graph import Measured
-from autoglm_phone.bench.graph_modes import CONTROL, DYNAMIC, LOSSLESS, STATIC
+from autoglm_phone.bench.graph_modes import CONTROL, DYNAMIC, LEAN, LOSSLESS, STATIC
 from autoglm_phone.bench.graph_summary import Summary
 
-COLOURS = {STATIC: "#6b7280", CONTROL: "#b6bcc6", DYNAMIC: "#c2410c", LOSSLESS: "#1d4ed8"}
+COLOURS = {STATIC: "#6b7280", CONTROL: "#b6bcc6", DYNAMIC: "#c2410c", LOSSLESS: "#1d4ed8", LEAN: "#15803d"}
 ABLATION, FIXED = "#0f766e", "#7c3aed"
 PARTS = (("decoder", "#94a3b8"), ("towers", "#f59e0b"), ("KV pages", "#dc2626"))
 
@@ -160,7 +160,8 @@ def _name_points(axis: Any, points: Sequence[tuple[float, float, str, str]]) -> 
 def _memory(summaries: Sequence[Summary], measured: Sequence[Measured]) -> Any:
     """Live bytes by part, request by request in the order served, and their peaks."""
     figure, (left, right) = _figure(2, 12, 4.2, width_ratios=(1.5, 1))
-    for name in (STATIC, DYNAMIC):
+    known = {s.name for s in summaries}
+    for name in (name for name in (STATIC, DYNAMIC, LEAN) if name in known):
         rows = [m.modes[name] for m in measured]
         live = [(r["decoder_bytes"] + r["tower_bytes"] + r["kv_bytes"]) / 1e6 for r in rows]
         style = "--" if name == STATIC else "-"
@@ -170,7 +171,7 @@ def _memory(summaries: Sequence[Summary], measured: Sequence[Measured]) -> Any:
     left.set_ylim(0, None)
     left.legend(frameon=False, loc="lower right")
     bars = []
-    for name in (STATIC, DYNAMIC, LOSSLESS):
+    for name in (name for name in (STATIC, DYNAMIC, LOSSLESS, LEAN) if name in known):
         for which in ("text", "all"):
             rows = [m.modes[name] for m in measured if which == "all" or not m.modes[name]["media"]]
             if rows:

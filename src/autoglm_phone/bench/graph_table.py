@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from autoglm_phone.bench.graph_modes import CONTROL, DYNAMIC, LOSSLESS, STATIC
+from autoglm_phone.bench.graph_modes import CONTROL, DYNAMIC, LEAN, LOSSLESS, STATIC
 from autoglm_phone.bench.graph_summary import Summary
 
 MB = 1e6
@@ -47,8 +47,9 @@ def tables(summaries: Sequence[Summary], energy: str) -> Iterator[str]:
             f"{s.kv_peak / MB:8.2f} {s.rss_peak / MB:7.0f} {joules:>7s}"
         )
     yield (
-        "live: decoder weights, loaded towers and pages in use; `/ static` is its peak on text requests, then on all. "
-        "RSS: of the process, which all dynamic modes share."
+        "live: decoder weights with the buffers they are read into, loaded towers and pages in use, but not the "
+        "system's page cache; `/ static` is its peak on text requests, then on all. RSS: of the process, which all "
+        "dynamic modes share, and all lean ones."
     )
     yield energy
     yield from _towers(by_name[DYNAMIC], static)
@@ -72,7 +73,7 @@ def _towers(dynamic: Summary, static: Summary) -> Iterator[str]:
 
 
 def _categories(by_name: Mapping[str, Summary]) -> Iterator[str]:
-    shown = [by_name[name] for name in (STATIC, DYNAMIC, LOSSLESS)]
+    shown = [by_name[name] for name in (STATIC, DYNAMIC, LOSSLESS, LEAN) if name in by_name]
     yield f"{'right, 95 % interval':20s} {'n':>4s} " + " ".join(f"{s.name:>20s}" for s in shown) + f" {'lost':>7s}"
     for category in (*shown[0].categories, ""):
         rows = [s.categories[category] if category else s.quality for s in shown]
@@ -94,9 +95,12 @@ def goals(by_name: Mapping[str, Summary]) -> Iterator[str]:
         dynamic.categories[worst].loss,
         CATEGORY_LOSS_GOAL,
     )
-    if static.live_peak_text:
-        ratio = dynamic.live_peak_text / static.live_peak_text
-        yield _verdict(f"{DYNAMIC}: peak live memory / static, text requests", ratio, MEMORY_GOAL)
+    for name in (DYNAMIC, LEAN):
+        if static.live_peak_text and name in by_name:
+            ratio = by_name[name].live_peak_text / static.live_peak_text
+            yield _verdict(f"{name}: peak live memory / static, text requests", ratio, MEMORY_GOAL)
+    if LEAN in by_name:
+        yield _verdict(f"{LEAN}: answers lost overall", by_name[LEAN].quality.loss, LOSS_GOAL)
     lossless = by_name[LOSSLESS]
     same = round(lossless.identical * lossless.requests)
     yield f"{LOSSLESS}: {same} of {lossless.requests} outputs identical to static's"

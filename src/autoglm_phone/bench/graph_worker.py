@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from autoglm_phone.bench.energy import energy_meter
+from autoglm_phone.bench.graph_live import watch
 from autoglm_phone.bench.world import messages
 from autoglm_phone.chat.load import load_service
 from autoglm_phone.chat.service import Answer, ChoiceStream, Generation
@@ -29,12 +30,13 @@ from autoglm_phone.engine.core import Engine
 from autoglm_phone.engine.planning import Planning
 from autoglm_phone.engine.request import EngineRequest, SamplingParams
 from autoglm_phone.errors import AutoGLMError, ConfigError, EngineError
+from autoglm_phone.graph.kv import NARROW
 from autoglm_phone.graph.plan import KV_KINDS, GraphRequest
 from autoglm_phone.graph.planner import Planner, PlannerSettings
 from autoglm_phone.media.load import MediaLimits
 from autoglm_phone.models.registry import locate
 from autoglm_phone.runner.model_runner import ModelRunner
-from autoglm_phone.runner.offload import SegmentStore, map_tensors
+from autoglm_phone.runner.weights import weight_bytes
 from autoglm_phone.train.world import registry, scoring
 from autoglm_phone.train.world.sample import Sample
 
@@ -43,20 +45,22 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 class GraphArm:
     """Args:
-    model: folder. arm: static (dynamic graph off, towers loaded at start) or dynamic. threads: fixed.
-    tower_memory: bytes of towers that the dynamic arm may keep; None: all. Caches of prompts and tower outputs are off:
-    the same request comes again in every mode, and each mode must pay for all of it.
+    model: folder. arm: static (dynamic graph off, towers loaded at start), dynamic, or lean (dynamic with low_memory).
+    threads: fixed. tower_memory: bytes of towers that the dynamic arm may keep; None: all.
+    Caches of prompts and tower outputs are off: the same request comes again in every mode, and each mode must pay for
+    all of it.
     """
 
     def __init__(self, model: str, arm: str, threads: int, risk: float, tower_memory: int | None, max_tokens: int):
-        dynamic = arm == "dynamic"
+        dynamic = arm != "static"
         self.config = EngineConfig(
             threads=threads,
             dynamic_graph=dynamic,
             exit_risk=risk,
             enable_prefix_caching=False,
             tower_cache_memory=0,
-            tower_memory=tower_memory if dynamic else None,
+            tower_memory=tower_memory if arm == "dynamic" else None,
+            low_memory=arm == "lean",
         )
         self.max_tokens = max_tokens
         self.folder = locate(model)
@@ -69,14 +73,11 @@ class GraphArm:
             raise ConfigError("bench graph measures our own runner only")
         self.runner = runner
         self.plannings = self._plannings() if dynamic else {"served": self.engine.planning}
-        store = runner.towers.store
-        self.tower_sizes: dict[str, int] = {}
         for kind in sorted(runner.towers.kinds):
-            before = store.loaded_bytes if not dynamic else 0
-            with store.use(kind):
-                self.tower_sizes[kind] = store.loaded_bytes - before
+            with runner.towers.store.use(kind):
+                pass
             if dynamic:
-                store.drop(kind)
+                runner.towers.store.drop(kind)
         self.meter = energy_meter(runner.decoder.backend.device.type)
         self._next = 0
 
@@ -106,30 +107,13 @@ class GraphArm:
             "risks": [r for r, t in sorted(calibration.thresholds.items()) if t] if calibration else [],
             "probe": calibration is not None and bool(calibration.bars) and self.runner.probes,
             "kv": sorted(settings.kv_kinds if settings is not None else {KV_KINDS[0]}),
-            "decoder_bytes": self.decoder_bytes(),
+            "decoder_bytes": weight_bytes(self.runner.decoder.weights),
             "device": str(self.runner.decoder.backend.device),
             "dtype": str(self.runner.decoder.backend.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
             "energy": self.meter.source,
         }
-
-    def decoder_bytes(self) -> int:
-        """Of the decoder weights that are in memory now."""
-        weights = self.runner.decoder.weights
-        seen: dict[int, int] = {}  # storages, as embedding and head may be one
-
-        def count(tensor: Any) -> Any:
-            storage = tensor.untyped_storage()
-            seen[storage.data_ptr()] = storage.nbytes()
-            return tensor
-
-        rest = replace(weights, segments=[])
-        map_tensors(rest, count)
-        if isinstance(weights.segments, SegmentStore):
-            return sum(seen.values()) + weights.segments.resident_bytes
-        map_tensors(list(weights.segments), count)
-        return sum(seen.values())
 
     def answer(self, sample: Sample, mode: dict[str, Any]) -> dict[str, Any]:
         """Answer greedily and measure: milliseconds, bytes, layers, joules, and how right it was."""
@@ -149,22 +133,22 @@ class GraphArm:
         answer, first = Answer(0), None
         trace: dict[str, Any] = {}
         tokens: list[int] = []
-        while self.engine.has_work():
-            for step in self.engine.step():
-                if step.finish_reason == "error":
-                    raise EngineError(step.error or "the engine failed on this request")
-                answer.add(stream.push(step))
-                tokens += step.token_ids
-                if first is None and (step.token_ids or step.finish_reason):
-                    first = time.perf_counter()
-                trace = step.graph or trace
+        with watch(self.engine, self.runner, narrow=mode["graph"].get("kv") in NARROW) as seen:
+            while self.engine.has_work():
+                for step in self.engine.step():
+                    if step.finish_reason == "error":
+                        raise EngineError(step.error or "the engine failed on this request")
+                    answer.add(stream.push(step))
+                    tokens += step.token_ids
+                    if first is None and (step.token_ids or step.finish_reason):
+                        first = time.perf_counter()
+                    trace = step.graph or trace
         end, cpu = time.perf_counter(), time.process_time() - cpu
         spent = joules() - before if joules is not None else None
         depths: Counter[int] = Counter(trace.get("depths", ()))
         text = answer.content + "".join(f"<tool_call>{c.name}\n{c.arguments}</tool_call>" for c in answer.calls)
         judged = scoring.score(sample, text, answer.reasoning)
-        needs = {item.kind for item in prompt.media}
-        store = self.runner.towers.store
+        fullest = max(seen, key=sum)
         return {
             "ms": 1000 * (end - start),
             "first_ms": 1000 * ((first or end) - start),
@@ -176,10 +160,9 @@ class GraphArm:
             "caught_up": trace.get("caught_up", {}),
             "drafted": trace.get("drafted", 0),
             "accepted": trace.get("accepted", 0),
-            "kv_bytes": trace.get("peak_kv_bytes", 0),
-            "decoder_bytes": self.decoder_bytes(),
-            # One that was needed may have been dropped since; two are never in use at once.
-            "tower_bytes": max(store.loaded_bytes, max((self.tower_sizes[kind] for kind in needs), default=0)),
+            "kv_bytes": fullest.pages,
+            "decoder_bytes": fullest.decoder,
+            "tower_bytes": fullest.towers,
             "cold": any(entry["cold"] for entry in trace.get("towers", ())),
             "rss": _resident(),
             "joules": spent,
@@ -193,23 +176,10 @@ class GraphArm:
     def answer_together(self, samples: Sequence[Sample], concurrency: int, mode: dict[str, Any]) -> dict[str, Any]:
         """Answer all of them, so many at a time, and look at memory at the fullest moment of every step."""
         self.engine.planning = self.plannings[mode["planner"]]
-        store, runner, pool = self.runner.towers.store, self.engine.runner, self.engine.pool
-        live: list[tuple[int, int, int]] = []  # decoder, towers, pages
-
-        def execute(rows: Any, steering: Any) -> Any:
-            try:
-                return ModelRunner.execute(self.runner, rows, steering)
-            finally:  # pages are only added inside, and given back after it
-                used = pool.num_pages - pool.num_free
-                live.append((self.decoder_bytes(), store.peak_bytes, used * runner.page_bytes))
-                store.peak_bytes = store.loaded_bytes
-
-        store.peak_bytes = store.loaded_bytes
-        self.runner.execute = execute  # type: ignore[method-assign]
         waiting = list(reversed(samples))
         running, tokens, text = 0, 0, 0
         start = time.perf_counter()
-        try:
+        with watch(self.engine, self.runner, narrow=mode["graph"].get("kv") in NARROW) as live:
             while waiting or self.engine.has_work():
                 while waiting and running < concurrency:
                     prompt = self.service.prompts.chat(messages(waiting.pop()), tools=(), enable_thinking=True)
@@ -224,19 +194,17 @@ class GraphArm:
                         raise EngineError(step.error or "the engine failed on a request")
                     tokens += len(step.token_ids)
                     running -= step.finish_reason is not None
-        finally:
-            del self.runner.execute
         peak = max(live, key=sum)
         return {
             "requests": len(samples),
             "text": text,
             "tokens": tokens,
             "seconds": time.perf_counter() - start,
-            "steps": len(live),
+            "moments": len(live),
             "peak": sum(peak),
-            "decoder_bytes": peak[0],
-            "tower_bytes": peak[1],
-            "kv_bytes": peak[2],
+            "decoder_bytes": peak.decoder,
+            "tower_bytes": peak.towers,
+            "kv_bytes": peak.pages,
             "mean": sum(map(sum, live)) / len(live),
         }
 

@@ -51,6 +51,7 @@ class ModelInfo:
 class Generation:
     """A request ready for the engine. raw: plain completion, nothing is parsed out of the text.
 
+    adapter: name of the adapter to run with; None: the base model.
     graph: what the client asks of the dynamic graph; its `trace` makes each answer carry what really ran.
     """
 
@@ -64,6 +65,7 @@ class Generation:
     skip_special: bool = True
     include_stop: bool = False
     cache_salt: str = ""
+    adapter: str | None = None
     graph: GraphRequest | None = None
 
     @property
@@ -81,6 +83,7 @@ class Generation:
             sampling,
             self.prompt.media,
             cache_salt=self.cache_salt,
+            adapter=self.adapter,
             graph=self.graph,
         )
 

@@ -59,7 +59,9 @@ class Recording:
         return self.bounds[-1][1]
 
 
-def prepare(service: Service, data: bytes, wish: Wish, max_seconds: float, salt: str) -> Recording:
+def prepare(
+    service: Service, data: bytes, wish: Wish, max_seconds: float, salt: str, adapter: str | None = None
+) -> Recording:
     """Decodes a sound file, cuts it at quiet places into windows, and makes a request of each. Blocks: use a thread.
 
     Raises:
@@ -75,7 +77,8 @@ def prepare(service: Service, data: bytes, wish: Wish, max_seconds: float, salt:
         prompt = service.prompts.recording(window, question)
         budget = min(MAX_TOKENS, service.info.max_model_len - len(prompt.ids))
         sampling = SamplingParams(max_tokens=budget, temperature=wish.temperature)
-        generations.append(Generation(f"{request_id}-{i}", prompt, sampling, style="answer_only", cache_salt=salt))
+        name = f"{request_id}-{i}"
+        generations.append(Generation(name, prompt, sampling, style="answer_only", cache_salt=salt, adapter=adapter))
         bounds.append((at / sound.SAMPLE_RATE, (at + len(window)) / sound.SAMPLE_RATE))
         at += len(window)
     return Recording(tuple(generations), tuple(bounds), tuple(hotwords.terms(wish.prompt)))

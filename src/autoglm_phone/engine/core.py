@@ -113,6 +113,8 @@ class Engine:
         if len(self.scheduler.waiting) >= self.config.max_queue:
             raise OverloadedError(f"{self.config.max_queue} requests are waiting already; try again later")
         sequence = Sequence(request, next(self._order), self.runner.num_segments, Times(time.perf_counter()))
+        if request.adapter is not None:
+            sequence.variant = self.runner.adapters[request.adapter]
         plan = self.planning.plan(request)
         provisional = self.runner.probes and self.planning.may_refine(request)
         self._plans.follow(sequence, plan, provisional=provisional)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -120,6 +121,7 @@ class Runner(Protocol):
     vocab_size: int
     eos_token_ids: frozenset[int]
     cache_namespace: str  # tells models apart in prefix digests
+    adapters: Mapping[str, str]  # that requests may choose: name → digest of the weights
     layout: DepthLayout
     page_bytes: int  # keys and values of a page
     drafting: DraftController | None  # None: never drafts

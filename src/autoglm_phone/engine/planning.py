@@ -56,8 +56,8 @@ class Planning:
 
     def may_refine(self, request: EngineRequest) -> bool:
         """Whether the probe may still change the plan of this request: only where the client left it open."""
-        if self.planner is None or not self.config.dynamic_graph:
-            return False
+        if self.planner is None or not self.config.dynamic_graph or request.adapter is not None:
+            return False  # the probe knows the base's states, not an adapter's
         return self._policy(request.graph or GraphRequest()) == "auto"
 
     def rewriter(self, request: EngineRequest) -> Rewriter | None:

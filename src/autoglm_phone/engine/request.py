@@ -79,6 +79,7 @@ class EngineRequest:
     cache_salt: str = ""  # separates prefix caches between API keys
     priority: int = 0  # lower runs first
     prefix_caching: bool = True
+    adapter: str | None = None  # name of the low-rank adapter to run with; None: the base alone
     graph: GraphRequest | None = None  # what the client asks of the graph; None: all is the planner's
 
 

@@ -80,6 +80,7 @@ class Sequence:
     scores: ScoreBook | None = None
     swept: list[int] = field(default_factory=list)
     rewriter: Rewriter | None = None
+    variant: str = ""  # digest of the adapter whose keys and values these are; "" of the base
 
     def __post_init__(self) -> None:
         self.tokens = list(self.request.prompt_ids)
@@ -161,6 +162,7 @@ class Sequence:
 
     def extend_digests(self, page_size: int, namespace: str) -> None:
         """Digest every full page of the present tokens."""
+        namespace += self.variant
         for page in range(len(self.digests), len(self.tokens) // page_size):
             parent = self.digests[-1] if self.digests else root_digest(self.request.cache_salt, namespace)
             start = page * page_size

@@ -4,6 +4,7 @@ Two looks. Before prefill, `plan` sees counts. After the prompt's first segment,
 may cap the depth where the client and the server left the policy open (`auto`).
 
 `auto` without a calibration that fits the weights drafts and verifies (`lossless`): it can cost time, never an answer.
+So it does for a request with an adapter: thresholds, probe and thinking budget were learned of the base alone.
 With one, tokens leave where the stated risk allows. A risk of 0 is `lossless`.
 """
 
@@ -33,7 +34,8 @@ LEAST_THOUGHT = 32  # tokens: a thought shorter than this is not worth cutting, 
 @dataclass(frozen=True)
 class RequestFacts:
     """What is known of a request before anything ran. Lengths in tokens; last_token: the prompt's last id, which tells
-    whether the template opened a thought. bounded: the client set a thinking budget of its own."""
+    whether the template opened a thought. bounded: the client set a thinking budget of its own. adapted: it runs with
+    an adapter, for which nothing was calibrated."""
 
     prompt: int
     max_tokens: int
@@ -41,6 +43,7 @@ class RequestFacts:
     audios: int = 0
     last_token: int | None = None
     bounded: bool = False
+    adapted: bool = False
     graph: GraphRequest = field(default_factory=GraphRequest)
 
 
@@ -54,6 +57,7 @@ def facts_of(request: EngineRequest) -> RequestFacts:
         audios=kinds.count("audio"),
         last_token=request.prompt_ids[-1] if request.prompt_ids else None,
         bounded=request.sampling.thinking is not None,
+        adapted=request.adapter is not None,
         graph=request.graph or GraphRequest(),
     )
 
@@ -96,14 +100,14 @@ class Planner:
             InvalidRequestError: the client asks for what this model, its calibration or this server does not have.
         """
         graph = facts.graph
-        exit_policy, reason = self._exit(graph)
+        exit_policy, reason = self._exit(graph, facts.adapted)
         reasons = [reason]
         towers = frozenset(kind for kind, count in (("image", facts.images), ("audio", facts.audios)) if count)
         thinking = facts.last_token in self.settings.think_ids
         thought = None
         if thinking:
             reasons.append("Enabling multi-step reasoning with CoT")
-            if self.settings.calibration is not None and not facts.bounded:
+            if self.settings.calibration is not None and not facts.bounded and not facts.adapted:
                 thought = self.settings.calibration.thought
         for line in reasons:
             logger.info(LOG, line)
@@ -116,7 +120,7 @@ class Planner:
         Raises:
             InvalidRequestError: see `plan`.
         """
-        self._exit(facts.graph)
+        self._exit(facts.graph, facts.adapted)
         self._kv(facts.graph)
 
     def refine(self, plan: Plan, scores: Sequence[float]) -> Plan:
@@ -165,9 +169,11 @@ class Planner:
         pinned = (facts.graph.kv or settings.kv) != "auto"
         return Rewriter(replace(settings.rules, precisions=precisions), model, pinned=pinned)  # type: ignore[arg-type]
 
-    def _exit(self, graph: GraphRequest) -> tuple[ExitPolicy, str]:
+    def _exit(self, graph: GraphRequest, adapted: bool = False) -> tuple[ExitPolicy, str]:
         settings = self.settings
         kind = graph.policy or settings.policy
+        if adapted and kind in ("auto", "confidence") and graph.policy != "confidence" and graph.risk is None:
+            kind = "fixed" if graph.max_depth is not None else "lossless" if settings.drafts else "full"
         risk = settings.risk if graph.risk is None else graph.risk
         cap = self._cap(graph)
         if kind == "auto":

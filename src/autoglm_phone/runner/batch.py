@@ -6,11 +6,12 @@ token a row, plain integers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 
+from autoglm_phone.backends.adapters import NONE, AdapterRows
 from autoglm_phone.backends.base import Backend, CrossGroup, NarrowRows, SegmentMeta
 from autoglm_phone.runner.layout import Layout, PassFacts
 from autoglm_phone.runner.placed import Ints, Placed, positions
@@ -34,6 +35,7 @@ class Batch:
         self._narrow = any(p.keeping[1] is not None for p in placed)
         self._slides = bool(spec.sliding_layers) and any(p.end > spec.sliding_window for p in placed)
         self._layouts: dict[tuple[int | None, bytes], Layout] = {}
+        self._adapter_rows: AdapterRows | None = None
         # Per sequence: its page and the place in it of its only token, or those of all its tokens.
         self._where: list[tuple[int, int] | tuple[Ints, Ints]] = []
         for p in placed:
@@ -43,6 +45,21 @@ class Batch:
             else:
                 where = np.arange(p.start, p.end)
                 self._where.append((where // size, where % size))
+
+    @property
+    def adapted(self) -> bool:
+        """Some rows' requests have an adapter."""
+        return any(p.state.sequence.request.adapter is not None for p in self.placed)
+
+    def adapter_rows(self, numbers: Mapping[str, int]) -> AdapterRows | None:
+        """Which rows belong to which adapter; made once. numbers: of the adapters, by name."""
+        if self._adapter_rows is None and self.adapted:
+            runs = [
+                (p.first, p.first + p.count, numbers.get(p.state.sequence.request.adapter or "", NONE))
+                for p in self.placed
+            ]
+            self._adapter_rows = AdapterRows(runs, self.device)
+        return self._adapter_rows
 
     def segment(self, index: int) -> SegmentMeta:
         """The pass as this segment sees it (its pages differ from other segments')."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from autoglm_phone.engine.request import MediaItem
 from autoglm_phone.runner.lru import ByteLRU
 from autoglm_phone.runner.towers import Towers
 from autoglm_phone.runner.weights import CrossMemoryWeights
+
+if TYPE_CHECKING:
+    from autoglm_phone.runner.adapter_bank import AdapterBank
 
 KeyValue = tuple[Tensor, Tensor]  # of a cross-attention layer, each [heads, M, head size]
 KINDS = {"image": 0, "audio": 1}
@@ -86,34 +89,48 @@ class CrossMemory:
 
 
 class CrossMemoryBuilder:
-    """Makes memories; caches each medium's keys and values by content and ordinal."""
+    """Makes memories; caches each medium's keys and values by content, ordinal and adapter.
 
-    def __init__(self, weights: CrossMemoryWeights, towers: Towers, heads: int, max_media: int, limit_bytes: int):
+    adapters: that requests may choose; None: there are none.
+    """
+
+    def __init__(
+        self,
+        weights: CrossMemoryWeights,
+        towers: Towers,
+        heads: int,
+        max_media: int,
+        limit_bytes: int,
+        adapters: AdapterBank | None = None,
+    ):
+        self.adapters = adapters
         self.weights = weights
         self.towers = towers
         self.heads = heads
         self.max_media = max_media
-        self.cache: ByteLRU[tuple[str, int], tuple[KeysValues, int]] = ByteLRU(limit_bytes)
+        self.cache: ByteLRU[tuple[str, int, str], tuple[KeysValues, int]] = ByteLRU(limit_bytes)
 
-    def build(self, media: Sequence[MediaItem]) -> CrossMemory | None:
+    def build(self, media: Sequence[MediaItem], adapter: str | None = None) -> CrossMemory | None:
         """Memory of a prompt's media (sorted by position); runs towers whose output is not cached."""
         if not media:
             return None
+        if adapter is None or self.adapters is None or not self.adapters.remembers(adapter):
+            adapter = ""  # the base's memory
         parts = []
         seen = [0, 0]
         for item in media:
             kind = KINDS[item.kind]
             ordinal = min(seen[kind], self.max_media - 1)
             seen[kind] += 1
-            parts.append(self._keys_values(item, kind * self.max_media + ordinal))
+            parts.append(self._keys_values(item, kind * self.max_media + ordinal, adapter))
         joined, sizes = parts[0][0], [size for _, size in parts]
         if len(parts) > 1:
             joined = KeysValues(lambda layer: _joined([part[layer] for part, _ in parts]), len(joined))
         return CrossMemory(np.array([item.position for item in media]), np.cumsum(sizes), joined)
 
-    def _keys_values(self, item: MediaItem, place: int) -> tuple[KeysValues, int]:
+    def _keys_values(self, item: MediaItem, place: int, adapter: str) -> tuple[KeysValues, int]:
         """Of a medium, and its number of states. place: of its kind and ordinal among the vectors that tell them."""
-        key = (item.content_hash, place)
+        key = (item.content_hash, place, adapter)
         found = self.cache.get(key)
         if found is not None:
             self.towers.note_cached(item.kind)
@@ -124,8 +141,11 @@ class CrossMemoryBuilder:
         def make(layer: int) -> KeyValue:
             told = states + weights.media_embed[place]
             linears = (weights.keys[layer], weights.values[layer])
-            k, v = (self._split(weights.linear(told, linear)) for linear in linears)
-            return k, v
+            k, v = (weights.linear(told, linear) for linear in linears)
+            if adapter and self.adapters is not None:
+                self.adapters.add_memory(adapter, layer, "cross_k", told, k)
+                self.adapters.add_memory(adapter, layer, "cross_v", told, v)
+            return self._split(k), self._split(v)
 
         found = KeysValues(make, len(weights.keys)), states.shape[0]
         # Counted as if all layers had been asked for, as any request may.

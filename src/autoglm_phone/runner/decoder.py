@@ -11,6 +11,7 @@ from autoglm_phone.runner.spec import DecoderSpec
 from autoglm_phone.runner.weights import DecoderWeights
 
 if TYPE_CHECKING:
+    from autoglm_phone.runner.adapter_bank import AdapterBank
     from autoglm_phone.runner.batch import Batch
 
 
@@ -18,12 +19,14 @@ class Decoder:
     """Weights, KV pages and the operations on whole segments.
 
     pages: one storage that all segments share; a page number is valid in any segment but owned by one.
+    adapters: that requests may choose; None: there are none.
     """
 
     def __init__(self, spec: DecoderSpec, weights: DecoderWeights, backend: Backend, num_pages: int, page_size: int):
         self.spec = spec
         self.weights = weights
         self.backend = backend
+        self.adapters: AdapterBank | None = None
         self.shape = AttentionShape(spec.heads, spec.kv_heads, spec.head_dim)
         self.pages = backend.new_pages(len(spec.segments), spec.layers_per_page, num_pages, page_size, self.shape)
 
@@ -41,7 +44,10 @@ class Decoder:
 
     def run_batch(self, segment: int, hidden: Tensor, batch: Batch) -> Tensor:
         """`run_segment` for a pass as it was placed."""
-        return self.run_segment(segment, hidden, batch.segment(segment))
+        meta = batch.segment(segment)
+        if self.adapters is not None:
+            meta = self.adapters.meta(meta, segment, batch)
+        return self.run_segment(segment, hidden, meta)
 
     def logits(self, boundary: Tensor, segment: int | None = None) -> Tensor:
         """float32 logits [T, V] of states after a segment (None: the last): exit head or final norm, then the head."""

@@ -2,8 +2,8 @@
 
 `GraphedDecoder.run_batch` takes a pass of the engine as `runner.batch` has placed it. Rows of decoding sequences, and
 those that catch up with them, each become a row of their own with its page table and its length; everything that a
-graph was not captured for (prefill chunks, cross-attention, KV policies that drop or narrow pages, contexts beyond the
-static tables) runs as `Decoder.run_segment` does.
+graph was not captured for (prefill chunks, cross-attention, adapters, KV policies that drop or narrow pages, contexts
+beyond the static tables) runs as `Decoder.run_segment` does.
 """
 
 from __future__ import annotations
@@ -84,6 +84,8 @@ class GraphedDecoder(Decoder):
         count = sum(p.count for p in placed)
         longest = max(p.end for p in placed)
         if self.graphs is None or count > self.graphs.buckets[-1] or -(-longest // size) > self.max_pages:
+            return None
+        if self.adapters is not None and batch.adapted:
             return None
         if batch.cross or self.pages.narrow.used or any(p.keeping != (0, None) for p in placed):
             return None

@@ -14,15 +14,17 @@ from autoglm_phone.backends.torch_backend import TorchBackend
 from autoglm_phone.config import DTYPES, MIB, EngineConfig
 from autoglm_phone.errors import CheckpointError, ConfigError
 from autoglm_phone.models.glm4v.weights import check_complete, engine_name
+from autoglm_phone.runner.adapter_bank import load_adapters
 from autoglm_phone.runner.cross_memory import CrossMemoryBuilder
 from autoglm_phone.runner.decoder import Decoder
 from autoglm_phone.runner.graphed import GraphedDecoder, capture_graphs
 from autoglm_phone.runner.model_runner import ModelRunner
 from autoglm_phone.runner.quantized import check_asked, open_weights, read_quantization
 from autoglm_phone.runner.spec import DecoderSpec, read_spec
+from autoglm_phone.runner.streaming import StreamedSegments
 from autoglm_phone.runner.threads import ThreadTuner
 from autoglm_phone.runner.towers import Glm4vTowers, NativeTowers, Towers
-from autoglm_phone.runner.weights import load_decoder
+from autoglm_phone.runner.weights import DecoderWeights, load_decoder, weight_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -54,18 +56,25 @@ def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
     checkpoint = open_weights(folder, quantization, rename=engine_name if spec.family == "glm4v" else None)
     if spec.family == "glm4v":
         check_complete(folder, checkpoint.names(), spec.config)  # the tower is read later, at its first picture
-    weights = load_decoder(checkpoint, spec, backend, offload=config.offload_segments)
+    budget = config.decoder_budget
+    weights = load_decoder(
+        checkpoint, spec, backend, offload=budget is not None, memory=None if budget == "auto" else budget
+    )
+    adapters = load_adapters(config.lora_modules, config.max_lora_rank, folder, checkpoint, spec, backend)
     num_pages, max_model_len = _size_pages(config, spec, device, dtype)
     decoder = (GraphedDecoder if graphs else Decoder)(spec, weights, backend, num_pages, config.page_size)
+    decoder.adapters = adapters
     capture_graphs(decoder)
     kind = NativeTowers if spec.family == "native" else Glm4vTowers
-    # Without a budget, towers that requests go on using stay; the static graph keeps all.
-    idle = TOWER_IDLE if config.dynamic_graph and config.tower_memory is None else None
-    towers: Towers = kind(spec, checkpoint, device, dtype, config.tower_cache_memory // 2, config.tower_memory, idle)
+    towers: Towers = kind(
+        spec, checkpoint, device, dtype, config.tower_cache_memory // 2, config.tower_memory, _tower_idle(config)
+    )
+    if budget is not None:
+        _share(weights, towers, lend=budget == "auto")
     memories = None
     if weights.memory is not None:
         memories = CrossMemoryBuilder(
-            weights.memory, towers, spec.cross_heads, spec.max_media, config.tower_cache_memory // 2
+            weights.memory, towers, spec.cross_heads, spec.max_media, config.tower_cache_memory // 2, adapters
         )
     logger.info(
         "loaded %s (%s%s, %s on %s) in %.1f s: %d KV pages of %d tokens, context %d",
@@ -97,9 +106,36 @@ def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
     return runner
 
 
+def _tower_idle(config: EngineConfig) -> float | None:
+    """Seconds after which an unused tower goes. Without a budget, those that requests go on using stay; the static
+    graph keeps all."""
+    if config.tower_memory is not None:
+        return None
+    if config.low_memory:
+        return 0.0
+    return TOWER_IDLE if config.dynamic_graph else None
+
+
+def _share(weights: DecoderWeights, towers: Towers, *, lend: bool) -> None:
+    """Say what stays in memory. lend: layers may use the room of the largest tower while none is loaded."""
+    segments = weights.segments
+    if isinstance(segments, StreamedSegments):
+        if lend:
+            segments.share(towers.largest_bytes, lambda: towers.loaded_bytes)
+            towers.store.give_room = segments.give_room
+        layers = sum(len(segment) for segment in segments)
+        logger.info(
+            "[DYNAMIC GRAPH] Keeping %d of %d layers in memory; the others are read when a token needs them "
+            "(%.1f MB of decoder weights in all)",
+            len(segments.kept),
+            layers,
+            weight_bytes(weights) / 1e6,
+        )
+
+
 def graphs_fit(config: EngineConfig, device: torch.device, *, quantized: bool) -> bool:
     """Whether decode passes can be CUDA graphs: packed weights are unpacked by operations that were never captured."""
-    return device.type == "cuda" and not (config.enforce_eager or config.offload_segments or quantized)
+    return device.type == "cuda" and not (config.enforce_eager or config.decoder_budget is not None or quantized)
 
 
 def _device(config: EngineConfig) -> torch.device:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -22,7 +22,7 @@ from autoglm_phone.runner.cascade import Cascade, LogitProbe
 from autoglm_phone.runner.cross_memory import CrossMemoryBuilder
 from autoglm_phone.runner.decoder import Decoder
 from autoglm_phone.runner.drafting import sample_all
-from autoglm_phone.runner.offload import SegmentStore
+from autoglm_phone.runner.offload import PinnedSegments
 from autoglm_phone.runner.pending import PendingStates
 from autoglm_phone.runner.profiling import profile
 from autoglm_phone.runner.sampler import Sampler
@@ -62,6 +62,7 @@ class ModelRunner:
         self.eos_token_ids = spec.eos_token_ids
         self.cache_namespace = cache_namespace
         self.cascade = Cascade(decoder, Sampler(spec.eos_token_ids), page_size, pending_memory)
+        self.adapters: Mapping[str, str] = {} if decoder.adapters is None else decoder.adapters.digests
         self.drafting: DraftController | None = self.cascade.drafting
         self.layout = DepthLayout(tuple(end for _, end in spec.segments), frozenset(decoder.weights.exits))
         layers = spec.layers_per_page
@@ -87,11 +88,16 @@ class ModelRunner:
 
     def profile(self) -> None:
         """Measure what passes cost before the first request, so that nothing that cannot pay is tried at its expense.
-        Does nothing where segments would have to be loaded for it."""
-        if not isinstance(self.decoder.weights.segments, SegmentStore):
+        Does nothing where whole segments would have to be loaded for it."""
+        if not isinstance(self.decoder.weights.segments, PinnedSegments):
             self.cascade.learn(profile(self.decoder, self.num_pages, self.page_size, self.cascade.clock))
 
     def validate(self, request: EngineRequest) -> None:
+        if request.adapter is not None and request.adapter not in self.adapters:
+            known = ", ".join(map(repr, self.adapters)) or "none"
+            raise InvalidRequestError(
+                f"there is no adapter {request.adapter[:64]!r}; this engine has {known}", param="model"
+            )
         tokens = {"image": self.spec.image_token_id, "audio": self.spec.audio_token_id}
         expected = 0
         for item in request.media:
@@ -128,7 +134,7 @@ class ModelRunner:
         """Run the towers on the request's media."""
         media = state.sequence.request.media
         if self.memories is not None:
-            state.memory = self.memories.build(media)
+            state.memory = self.memories.build(media, state.sequence.request.adapter)
         else:
             state.inline = [(item.position, self.towers.encode(item)) for item in media]
 
@@ -147,7 +153,10 @@ class ModelRunner:
         self._states.pop(request_id, None)
 
     def transcript(self, item: MediaItem) -> str:
-        return self.towers.transcript(item)
+        try:
+            return self.towers.transcript(item)
+        finally:
+            self.rest()
 
     def rest(self) -> None:
         """Towers that nobody has used for a while give their memory back."""

@@ -1,8 +1,9 @@
-"""Decoder segments that come and go, for machines where the whole model does not fit (`--offload-segments`).
+"""Decoder weights that come and go, for machines where the whole model does not fit or should not stay.
 
-`SegmentStore` stands where the decoder keeps its list of segments: `store[i]` makes segment i resident. On a CPU it is
-packed again from its files; on a GPU the first packing leaves a pinned host copy, from which later loads are copies on
-a stream of their own, and the next segment's copy starts while this one computes.
+A `SegmentStore` stands where the decoder keeps its list of segments. On a CPU it is `runner.streaming`'s, layer by
+layer. On a GPU it is `PinnedSegments`: `store[i]` makes segment i resident; the first packing leaves a pinned host
+copy, from which later loads are copies on a stream of their own, and the next segment's copy starts while this one
+computes.
 
 Segments run in a chain, 0, 1, 2, 3, 0, …, where dropping the least recently used is the worst choice: it is the next
 one needed. The one whose next turn in the chain is furthest away goes (Belady 1966), which is known here.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
@@ -41,7 +43,7 @@ def map_tensors(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return tree
 
 
-def segment_bytes(segment: Segment) -> int:
+def segment_bytes(segment: Sequence[LayerWeights]) -> int:
     """Bytes of all tensors in a segment's handles."""
     total = 0
 
@@ -54,21 +56,37 @@ def segment_bytes(segment: Segment) -> int:
     return total
 
 
-class SegmentStore(Sequence[Segment]):
-    """Segments by index, as many resident as the budget holds (the one in use always is).
+class SegmentStore(Sequence[Sequence[LayerWeights]]):
+    """Segments by index, of which some are not in memory.
+
+    Attributes:
+        loads: how often each piece came, by its number. load_ms: what that took, together.
+    """
+
+    def __init__(self) -> None:
+        self.loads: Counter[int] = Counter()
+        self.load_ms = 0.0
+
+    @property
+    @abstractmethod
+    def resident_bytes(self) -> int:
+        """Bytes of weights in memory now, buffers included."""
+
+
+class PinnedSegments(SegmentStore):
+    """As many segments resident as the budget holds (the one in use always is).
 
     Args:
-        pack: reads and packs a segment; called again whenever a dropped one is needed (CPU), or once (GPU).
+        pack: reads and packs a segment; called once on a GPU, and elsewhere whenever a dropped one is needed.
         count: number of segments.
-        budget: bytes of resident weights; None is the smallest that runs: one segment on a CPU, and on a GPU two, so
-            that one can arrive while the other computes.
+        budget: bytes of resident weights; None is the smallest that runs: two segments on a GPU, so that one can arrive
+            while the other computes, and elsewhere one.
     """
 
     def __init__(self, pack: Callable[[int], Segment], count: int, device: torch.device, budget: int | None = None):
         if budget is not None and budget < 1:
             raise ConfigError(f"a segment budget of {budget} bytes makes no sense; give at least 1", param="offload")
-        self.loads: Counter[int] = Counter()
-        self.load_ms = 0.0
+        super().__init__()
         self._pack, self._count, self._device, self._budget = pack, count, device, budget
         self._resident: dict[int, Segment] = {}
         self._sizes: dict[int, int] = {}

@@ -1,6 +1,7 @@
 """What the decoder's pieces cost on this machine, measured once at start on rows that belong to nobody.
 
-Segments of as many layers are alike, so one of each kind is timed. Keys and values that are written here lie in pages
+Segments of as many layers are alike, those that have as many of them to read from files too: one of each kind is timed.
+Keys and values that are written here lie in pages
 that no sequence owns yet.
 """
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from autoglm_phone.backends.base import AttentionPlan, DecodeGroup, SegmentMeta
 from autoglm_phone.graph.controller import CostTable, measure_costs
 from autoglm_phone.runner.decoder import Decoder
+from autoglm_phone.runner.streaming import StreamedSegments
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +29,11 @@ CONTEXT = 64  # keys of each row
 @torch.inference_mode()
 def profile(decoder: Decoder, num_pages: int, page_size: int, clock: Callable[[], float]) -> CostTable:
     """Milliseconds of each segment and of reading logits, by rows; regrouping rows is in the noise of both."""
-    sizes = [end - start for start, end in decoder.spec.segments]
+    store = decoder.weights.segments
+    sizes = [
+        (end - start, store.streamed(index) if isinstance(store, StreamedSegments) else 0)
+        for index, (start, end) in enumerate(decoder.spec.segments)
+    ]
     kinds = sorted(set(sizes))
     rows_of = {rows: _Rows(decoder, rows, num_pages, page_size) for rows in BUCKETS}
 

@@ -67,7 +67,7 @@ class Shard:
         }
 
     def read(self, names: Iterable[str]) -> dict[str, Tensor]:
-        """Tensors by stored name, on the CPU, in memory of their own.
+        """Tensors by stored name, on the CPU, in memory of their own; those that are neighbours in the file share it.
 
         Raises:
             CheckpointError: the file is gone, truncated or holds something else now. It may come back.
@@ -75,7 +75,10 @@ class Shard:
         with _open(self.path) as file:
             descriptor = file.fileno()
             self._same(descriptor)
-            return {name: self._tensor(descriptor, self._entry(name)) for name in names}
+            out: dict[str, Tensor] = {}
+            for run in _runs({name: self._entry(name) for name in names}):
+                out |= self._read_run(descriptor, run)
+            return out
 
     def _entry(self, name: str) -> Entry:
         if name not in self.entries:
@@ -94,17 +97,31 @@ class Shard:
             logger.warning("%s was written again since the model was loaded; its layout is the same", self.path.name)
             self._stamp = _stamp(descriptor)
 
-    def _tensor(self, descriptor: int, entry: Entry) -> Tensor:
-        tensor = torch.empty(entry.shape, dtype=entry.dtype)
-        if entry.end > entry.start:
-            view = memoryview(tensor.reshape(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]
-            done = 0
-            while done < len(view):
-                count = os.preadv(descriptor, [view[done:]], entry.start + done)
-                if count == 0:
-                    raise CheckpointError(f"{self.path.name} ends in the middle of a tensor: copy it again")
-                done += count
-        return tensor
+    def _read_run(self, descriptor: int, run: dict[str, Entry]) -> dict[str, Tensor]:
+        first, last = next(iter(run.values())), list(run.values())[-1]
+        raw = torch.empty(last.end - first.start, dtype=torch.uint8)
+        view, done = memoryview(raw.numpy()), 0  # type: ignore[arg-type]
+        while done < len(view):
+            count = os.preadv(descriptor, [view[done:]], first.start + done)
+            if count == 0:
+                raise CheckpointError(f"{self.path.name} ends in the middle of a tensor: copy it again")
+            done += count
+        return {
+            name: raw[entry.start - first.start : entry.end - first.start].view(entry.dtype).view(entry.shape)
+            for name, entry in run.items()
+        }
+
+
+def _runs(entries: dict[str, Entry]) -> list[dict[str, Entry]]:
+    """Entries that lie side by side, in the file's order: a layer's tensors are one read instead of fifteen."""
+    runs: list[dict[str, Entry]] = []
+    end, width = -1, 0
+    for name, entry in sorted(entries.items(), key=lambda item: item[1].start):
+        if entry.start != end or entry.dtype.itemsize != width:  # of one width, views are aligned
+            runs.append({})
+        runs[-1][name] = entry
+        end, width = entry.end, entry.dtype.itemsize
+    return runs
 
 
 class ShardReader:
@@ -113,6 +130,7 @@ class ShardReader:
     def __init__(self, checkpoint: Checkpoint):
         self._where = {name: checkpoint.where(name) for name in checkpoint.names()}
         self._shards = {path: Shard(path) for path in sorted({path for path, _ in self._where.values()})}
+        self._groups: dict[str, dict[Path, dict[str, str]]] = {}  # by prefix, as layers are asked for again and again
 
     def names(self) -> Iterable[str]:
         return self._where.keys()
@@ -154,11 +172,13 @@ class ShardReader:
 
     def _group(self, prefix: str) -> dict[Path, dict[str, str]]:
         """File → {name: stored name} of everything under a prefix."""
-        groups: dict[Path, dict[str, str]] = {}
-        for name, (path, stored) in self._where.items():
-            if name.startswith(prefix):
-                groups.setdefault(path, {})[name] = stored
-        return groups
+        if prefix not in self._groups:
+            groups: dict[Path, dict[str, str]] = {}
+            for name, (path, stored) in self._where.items():
+                if name.startswith(prefix):
+                    groups.setdefault(path, {})[name] = stored
+            self._groups[prefix] = groups
+        return self._groups[prefix]
 
 
 def _open(path: Path) -> Any:

@@ -37,6 +37,7 @@ class TowerStore:
         idle: seconds after which `rest` drops a tower that nobody used; None: never.
 
     Attributes:
+        give_room: told how many bytes a tower is about to take, so that others who share memory with towers give way.
         peak_bytes: the most that was loaded since somebody last set it.
     """
 
@@ -56,6 +57,7 @@ class TowerStore:
         self.budget = budget
         self.idle = idle
         self.peak_bytes = 0
+        self.give_room: Callable[[int], None] = lambda wanted: None
         self._clock = clock
         self._used: dict[str, float] = {}  # when each tower was used last
         self.loads: Counter[str] = Counter()
@@ -118,6 +120,7 @@ class TowerStore:
         logger.info("[DYNAMIC GRAPH] Loading %s encoder for %s processing", name, what)
         try:
             self._make_room(self._size(kind))
+            self.give_room(self._size(kind))
             tower = self._assemble(kind, self._weights(kind))
         except (AutoGLMError, OSError, RuntimeError) as error:
             logger.error("the %s tower can't be loaded: %s", kind, error)

@@ -63,7 +63,7 @@ class Towers(ABC):
         self.runs: dict[str, int] = {"image": 0, "audio": 0}
         self._shards = reader(checkpoint)
         if memory is None and idle is not None:
-            memory = max((self._shards.nbytes(self.prefixes[kind], dtype) for kind in self.kinds), default=0)
+            memory = self.largest_bytes
         self.store = TowerStore(
             self._empty,
             self._read,
@@ -83,6 +83,11 @@ class Towers(ABC):
     @property
     def loaded_bytes(self) -> int:
         return self.store.loaded_bytes
+
+    @property
+    def largest_bytes(self) -> int:
+        """Of the largest tower, once loaded."""
+        return max((self._shards.nbytes(self.prefixes[kind], self.dtype) for kind in self.kinds), default=0)
 
     def load_all(self) -> None:
         """Load every tower that the memory budget holds (what a static graph does at its start)."""

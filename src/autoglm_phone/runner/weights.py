@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,12 +12,13 @@ from torch import Tensor
 from autoglm_phone.backends.base import Backend, CrossWeights, LayerWeights
 from autoglm_phone.backends.quantized import scaled, stack
 from autoglm_phone.runner.checkpoint import Checkpoint
-from autoglm_phone.runner.offload import SegmentStore
+from autoglm_phone.runner.offload import PinnedSegments, SegmentStore, map_tensors
 from autoglm_phone.runner.quantized import QuantizedCheckpoint, reader
 from autoglm_phone.runner.shards import ShardReader
 from autoglm_phone.runner.spec import DecoderSpec
+from autoglm_phone.runner.streaming import LayerTensors, StreamedSegments
 
-Source = Checkpoint | ShardReader | QuantizedCheckpoint
+Source = Checkpoint | ShardReader | QuantizedCheckpoint | LayerTensors
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class DecoderWeights:
     the checkpoint has none."""
 
     embedding: Any
-    segments: Sequence[list[LayerWeights]]
+    segments: Sequence[Sequence[LayerWeights]]
     norm: Any
     head: Any
     exits: dict[int, ExitWeights]
@@ -58,47 +59,79 @@ def load_decoder(
     backend: Backend,
     *,
     offload: bool = False,
-    segment_memory: int | None = None,
+    memory: int | None = None,
 ) -> DecoderWeights:
     """Pack all decoder weights.
 
     Args:
-        offload: segments are packed when they are needed, and dropped again under `segment_memory` bytes (None: the
-            least that runs).
+        offload: deeper layers come when they are needed. memory: bytes of decoder weights in memory then; None, or
+            less than the least that runs: just that.
 
     Raises:
         CheckpointError: a tensor is missing or has another shape than the configuration says.
     """
     hidden, vocab = spec.hidden_size, spec.vocab_size
-    embedding = checkpoint.get("model.embed_tokens.weight", (vocab, hidden))
-    tied = spec.tied or "lm_head.weight" not in checkpoint
-    head = embedding if tied else checkpoint.get("lm_head.weight", (vocab, hidden))
-    norm, packed_head = backend.pack_norm_linear(checkpoint.get("model.norm.weight", (hidden,)), head, None)
-    exits = _exits(checkpoint, spec, backend)
+    # Where files are read while requests run, nothing may stay mapped to them (see runner.shards).
+    source = reader(checkpoint) if offload else checkpoint
+    embedding = source.get("model.embed_tokens.weight", (vocab, hidden))
+    tied = spec.tied or "lm_head.weight" not in source
+    head = embedding if tied else source.get("lm_head.weight", (vocab, hidden))
+    norm, packed_head = backend.pack_norm_linear(source.get("model.norm.weight", (hidden,)), head, None)
+    exits = _exits(source, spec, backend)
     if exits:
         # Exits share the head, so the final norm must not be folded into it.
-        norm, packed_head = backend.pack_norm(checkpoint.get("model.norm.weight")), backend.pack_linear(head, None)
-    source: Source = reader(checkpoint) if offload else checkpoint
-
-    def pack(index: int) -> list[LayerWeights]:
-        return [_layer(source, spec, backend, i) for i in range(*spec.segments[index])]
-
-    count = len(spec.segments)
-    segments: Sequence[list[LayerWeights]]
-    segments = SegmentStore(pack, count, backend.device, segment_memory) if offload else [pack(i) for i in range(count)]
-    return DecoderWeights(
+        norm, packed_head = backend.pack_norm(source.get("model.norm.weight")), backend.pack_linear(head, None)
+    weights = DecoderWeights(
         embedding=backend.pack_tied_embedding(embedding, packed_head)
         if tied and exits
         else backend.pack_embedding(embedding),
-        segments=segments,
+        segments=[],
         norm=norm,
         head=packed_head,
         exits=exits,
-        memory=_memory(checkpoint, spec, backend),
+        memory=_memory(source, spec, backend),
+    )
+    if offload:
+        left = None if memory is None else max(1, memory - weight_bytes(weights))
+        return replace(weights, segments=_offloaded(reader(checkpoint), spec, backend, left))
+    return replace(weights, segments=[[_layer(source, spec, backend, i) for i in range(*cut)] for cut in spec.segments])
+
+
+def weight_bytes(weights: DecoderWeights) -> int:
+    """Bytes of decoder weights in memory now; what two handles share counts once."""
+    seen: dict[int, int] = {}  # of each storage: embedding and head may be one
+
+    def count(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        seen[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    segments = weights.segments
+    moving = isinstance(segments, SegmentStore)
+    map_tensors(replace(weights, segments=[] if moving else list(segments)), count)
+    return sum(seen.values()) + (segments.resident_bytes if isinstance(segments, SegmentStore) else 0)
+
+
+def _offloaded(
+    source: ShardReader | QuantizedCheckpoint, spec: DecoderSpec, backend: Backend, budget: int | None
+) -> SegmentStore:
+    """Segments that come and go; budget: bytes of them."""
+    if backend.device.type == "cuda":
+        return PinnedSegments(
+            lambda index: [_layer(source, spec, backend, i) for i in range(*spec.segments[index])],
+            len(spec.segments),
+            backend.device,
+            budget,
+        )
+    return StreamedSegments(
+        lambda index: source.under(_prefix(index)),
+        lambda index, tensors, into: _layer(LayerTensors(_prefix(index), tensors), spec, backend, index, into),
+        spec.segments,
+        budget or 0,
     )
 
 
-def _exits(checkpoint: Checkpoint | QuantizedCheckpoint, spec: DecoderSpec, backend: Backend) -> dict[int, ExitWeights]:
+def _exits(checkpoint: Source, spec: DecoderSpec, backend: Backend) -> dict[int, ExitWeights]:
     """Of the add-on where there is one, else the checkpoint's own."""
     names = ("norm.weight", "down.weight", "up.weight")
     if spec.addon is not None:
@@ -120,34 +153,46 @@ def _exits(checkpoint: Checkpoint | QuantizedCheckpoint, spec: DecoderSpec, back
     }
 
 
-def _layer(checkpoint: Source, spec: DecoderSpec, backend: Backend, index: int) -> LayerWeights:
-    name = f"model.layers.{index}."
+def _prefix(layer: int) -> str:
+    return f"model.layers.{layer}."
+
+
+def _layer(
+    checkpoint: Source, spec: DecoderSpec, backend: Backend, index: int, into: LayerWeights | None = None
+) -> LayerWeights:
+    """into: handles of another layer whose memory may be used again."""
+    name = _prefix(index)
     hidden, q, kv = spec.hidden_size, spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
 
     def vector(suffix: str) -> Tensor:
         return checkpoint.get(name + suffix + ".weight", (hidden,))
+
+    def old(part: str) -> Any:
+        return None if into is None else getattr(into, part)
 
     parts = [("q_proj", q), ("k_proj", kv), ("v_proj", kv)]
     weight = stack([checkpoint.get(f"{name}self_attn.{part}.weight", (size, hidden)) for part, size in parts])
     bias = None
     if f"{name}self_attn.q_proj.bias" in checkpoint:
         bias = torch.cat([checkpoint.get(f"{name}self_attn.{part}.bias", (size,)) for part, size in parts])
-    input_norm, qkv = backend.pack_norm_linear(vector("input_layernorm"), weight, bias)
+    input_norm, qkv = backend.pack_norm_linear(vector("input_layernorm"), weight, bias, old("qkv"))
     gate_up_weight = _gate_up(checkpoint, name + "mlp.")
-    mlp_norm, gate_up = backend.pack_norm_linear(vector("post_attention_layernorm"), gate_up_weight, None)
+    mlp_norm, gate_up = backend.pack_norm_linear(
+        vector("post_attention_layernorm"), gate_up_weight, None, old("gate_up")
+    )
+    out = checkpoint.get(name + "self_attn.o_proj.weight", (hidden, q))
+    down = checkpoint.get(name + "mlp.down_proj.weight", (hidden, gate_up_weight.shape[0] // 2))
     return LayerWeights(
         input_norm=input_norm,
         qkv=qkv,
-        out=backend.pack_linear(checkpoint.get(name + "self_attn.o_proj.weight", (hidden, q)), None),
+        out=backend.pack_linear(out, None, old("out")),
         post_attention_norm=backend.pack_norm(vector("post_self_attn_layernorm")),
         mlp_norm=mlp_norm,
         gate_up=gate_up,
-        down=backend.pack_linear(
-            checkpoint.get(name + "mlp.down_proj.weight", (hidden, gate_up_weight.shape[0] // 2)), None
-        ),
+        down=backend.pack_linear(down, None, old("down")),
         post_mlp_norm=backend.pack_norm(vector("post_mlp_layernorm")),
         sliding=index in spec.sliding_layers,
-        cross=_cross(checkpoint, spec, backend, index) if index in spec.cross_layers else None,
+        cross=_cross(checkpoint, spec, backend, index, old("cross")) if index in spec.cross_layers else None,
     )
 
 
@@ -158,20 +203,24 @@ def _gate_up(checkpoint: Source, name: str) -> Any:
     return stack([checkpoint.get(name + "gate_proj.weight"), checkpoint.get(name + "up_proj.weight")])
 
 
-def _cross(checkpoint: Source, spec: DecoderSpec, backend: Backend, index: int) -> CrossWeights:
-    name, hidden = f"model.layers.{index}.cross_attn.", spec.hidden_size
+def _cross(
+    checkpoint: Source, spec: DecoderSpec, backend: Backend, index: int, into: CrossWeights | None
+) -> CrossWeights:
+    name, hidden = _prefix(index) + "cross_attn.", spec.hidden_size
     norm, q = backend.pack_norm_linear(
-        checkpoint.get(name + "norm.weight", (hidden,)), checkpoint.get(name + "q_proj.weight", (hidden, hidden)), None
+        checkpoint.get(name + "norm.weight", (hidden,)),
+        checkpoint.get(name + "q_proj.weight", (hidden, hidden)),
+        None,
+        None if into is None else into.q,
     )
     gate = torch.tanh(checkpoint.get(name + "gate").float())
-    out = scaled(checkpoint.get(name + "o_proj.weight", (hidden, hidden)), gate)
+    weight = scaled(checkpoint.get(name + "o_proj.weight", (hidden, hidden)), gate)
+    out = backend.pack_linear(weight, None, None if into is None else into.out)
     place = spec.cross_layers.index(index)
-    return CrossWeights(index=place, norm=norm, q=q, out=backend.pack_linear(out, None), heads=spec.cross_heads)
+    return CrossWeights(index=place, norm=norm, q=q, out=out, heads=spec.cross_heads)
 
 
-def _memory(
-    checkpoint: Checkpoint | QuantizedCheckpoint, spec: DecoderSpec, backend: Backend
-) -> CrossMemoryWeights | None:
+def _memory(checkpoint: Source, spec: DecoderSpec, backend: Backend) -> CrossMemoryWeights | None:
     if not spec.cross_layers:
         return None
 

@@ -52,6 +52,7 @@ def qlora(
     made = train(model, out, config, say=typer.echo)
     typer.echo(
         f"held-out loss {made.before:.4f} -> {made.after:.4f} nats a token, {made.seconds:.0f} s; wrote {out}. "
+        f"`autoglm-phone serve --model {model} --lora-modules <name>={out}` serves it beside the base, "
         f"`autoglm-phone train merge --adapter {out} --out <folder>` makes a model of it"
     )
 
