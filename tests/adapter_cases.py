@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
+from autoglm_phone.engine.request import EngineRequest
 from autoglm_phone.models.glm4v.weights import engine_name
 from autoglm_phone.models.registry import family
 from autoglm_phone.runner.quantized import open_weights, read_quantization
+from native_cases import make_request
 
+PROMPT = list(range(20, 50))
 ATTENTION = ("model.layers.*.self_attn.[qkvo]_proj",)
 ALL = (*ATTENTION, "model.layers.*.mlp.*_proj", "model.layers.*.cross_attn.[qkvo]_proj")
+
+
+def of(adapter: str | None, name: str, prompt: list[int], media=(), **sampling) -> EngineRequest:
+    return replace(make_request(name, prompt, list(media), **sampling), adapter=adapter)
 
 
 def write_adapter(

@@ -1,48 +1,31 @@
 """Adapters beside the base: against merged weights and explicit W + B A, mixed in one batch, with media, preemption,
-chunked prefill, drafts; what is refused; and over HTTP."""
+chunked prefill, drafts."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import openai
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
-from typer.testing import CliRunner
 
-from adapter_cases import ALL, ATTENTION, write_adapter
-from autoglm_phone.api.app import create_app
-from autoglm_phone.api.config import ServeConfig, read_lora_modules
-from autoglm_phone.api.serve import load
+from adapter_cases import ATTENTION, PROMPT, of, write_adapter
 from autoglm_phone.backends.adapters import NONE, AdapterRows, LowRank, runs_of
 from autoglm_phone.backends.quantized import pack
-from autoglm_phone.cli import app
 from autoglm_phone.config import EngineConfig
 from autoglm_phone.engine.core import Engine
 from autoglm_phone.engine.loop import load_engine
 from autoglm_phone.engine.request import EngineRequest, SamplingParams
-from autoglm_phone.errors import AutoGLMError, CheckpointError, ConfigError, InvalidRequestError
 from autoglm_phone.graph.plan import GraphRequest
 from autoglm_phone.graph.planner import Planner, PlannerSettings, facts_of
-from autoglm_phone.llm import LLM
 from autoglm_phone.models.glm4v.reference import make_tiny_checkpoint
 from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
 from autoglm_phone.train.merge import merge
-from conftest import Running, run_server
-from native_cases import Case, check, clip, engine_for, make_request, picture, run, save_case
+from native_cases import Case, check, clip, engine_for, picture, run, save_case
 from quantized_cases import Widths, write_quantized
-from test_api_audio import wav
-from test_api_streams import wait_until
-
-PROMPT = list(range(20, 50))
 
 
 @dataclass(frozen=True)
@@ -85,10 +68,6 @@ def served(request, tmp_path_factory) -> Served:
     if request.param == "int4":
         base = write_quantized(base, folder / "int4", Widths(4, 3))
     return _served(folder, base)
-
-
-def of(adapter: str | None, name: str, prompt: list[int], media=(), **sampling) -> EngineRequest:
-    return replace(make_request(name, prompt, list(media), **sampling), adapter=adapter)
 
 
 def traffic() -> list[EngineRequest]:
@@ -288,222 +267,3 @@ def test_nothing_that_was_calibrated_for_the_base_decides_for_an_adapter() -> No
         assert planner.plan(facts_of(forced)).exit.kind == "confidence"
     full = Planner(replace(settings, drafts=False)).plan(facts_of(adapted))
     assert full.exit.kind == "full"
-
-
-# What is refused
-
-
-def _config(folder: Path, **fields) -> Path:
-    path = folder / "adapter_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
-    return folder
-
-
-def _tensors(folder: Path, change) -> Path:
-    path = folder / "adapter_model.safetensors"
-    save_file(change(load_file(path)), path)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory) -> Path:
-    return save_case(tmp_path_factory.mktemp("plain")).folder
-
-
-REFUSED = {
-    "missing": (lambda f: f.joinpath("adapter_model.safetensors").unlink(), "holds no adapters"),
-    "dora": (lambda f: _config(f, use_dora=True), "use_dora"),
-    "bias": (lambda f: _config(f, bias="all"), "biases"),
-    "saved": (lambda f: _config(f, modules_to_save=["lm_head"]), "modules_to_save"),
-    "pissa": (lambda f: _config(f, init_lora_weights="pissa_niter_4"), "pissa"),
-    "method": (lambda f: _config(f, peft_type="IA3"), "IA3"),
-    "ranks": (lambda f: _config(f, rank_pattern={"q_proj": 2}), "ranks of their own"),
-    "alpha": (lambda f: _config(f, lora_alpha=None), "lora_alpha"),
-    "damaged": (lambda f: f.joinpath("adapter_model.safetensors").write_bytes(b"no"), "damaged"),
-    "half": (lambda f: _tensors(f, lambda t: {k: v for k, v in t.items() if "lora_B" not in k}), "two halves"),
-    "nan": (lambda f: _tensors(f, lambda t: {k: v * torch.nan for k, v in t.items()}), "no numbers"),
-    "shape": (
-        lambda f: _tensors(f, lambda t: {k: v[:, :-1].clone() if "lora_A" in k else v for k, v in t.items()}),
-        r"self_attn.q_proj.weight is for a weight \[64, 63\], not \[64, 64\]",
-    ),
-    "layer": (
-        lambda f: _tensors(f, lambda t: {k.replace("layers.0.", "layers.9."): v for k, v in t.items()}),
-        "another one",
-    ),
-    "head": (
-        lambda f: _tensors(
-            f, lambda t: {k.replace("model.layers.0.self_attn.q_proj", "lm_head"): v for k, v in t.items()}
-        ),
-        "lm_head can't be adapted while serving.*train merge",
-    ),
-    "tower": (
-        lambda f: _tensors(
-            f, lambda t: {k.replace("model.layers.0.", "model.vision.layers.0."): v for k, v in t.items()}
-        ),
-        "only linears of decoder layers",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_bad_adapters_are_named(name: str, plain: Path, tmp_path: Path) -> None:
-    spoil, message = REFUSED[name]
-    folder = write_adapter(tmp_path / "a", plain, 1, ("model.layers.0.self_attn.[qk]_proj",))
-    spoil(folder)
-    with pytest.raises(CheckpointError, match=f"(?s)'mine'.*{message}"):
-        load_engine(plain, EngineConfig(device="cpu", lora_modules={"mine": folder}))
-
-
-def test_ranks_and_names(plain: Path, tmp_path: Path) -> None:
-    folder = write_adapter(tmp_path / "a", plain, 1, ATTENTION, rank=9)
-    with pytest.raises(ConfigError, match="'mine' has rank 9, above --max-lora-rank 8"):
-        load_engine(plain, EngineConfig(device="cpu", lora_modules={"mine": folder}, max_lora_rank=8))
-    engine = load_engine(plain, EngineConfig(device="cpu", lora_modules={"mine": folder}))
-    with pytest.raises(InvalidRequestError, match="no adapter 'other'; this engine has 'mine'"):
-        engine.add_request(of("other", "r", PROMPT))
-    with pytest.raises(ConfigError, match="name of the base model"):
-        ServeConfig(model=str(plain), served_model_names=("base",), lora_modules={"base": str(folder)})
-    with pytest.raises(ConfigError, match="lora_modules must map"):
-        EngineConfig(lora_modules={"": "folder"})
-
-
-def test_what_the_flag_takes() -> None:
-    items = ["a=x/y=z", '{"name": "b", "path": "q", "base_model_name": "mini"}']
-    assert read_lora_modules(items) == {"a": "x/y=z", "b": "q"}
-    bad = {
-        "a": "must look like",
-        "=x": "must look like",
-        "{": "not valid JSON",
-        '{"name": 3, "path": "x"}': "must look",
-    }
-    for item, message in {**bad, '{"nmae": "a"}': "may hold"}.items():
-        with pytest.raises(ConfigError, match=message):
-            read_lora_modules([item])
-    with pytest.raises(ConfigError, match="'a' comes twice"):
-        read_lora_modules(["a=x", "a=y"])
-
-
-def test_the_command_line(monkeypatch, plain: Path) -> None:
-    seen: list[ServeConfig] = []
-    monkeypatch.setattr("autoglm_phone.api.serve.serve", seen.append)
-
-    def serve(*args: str):
-        return CliRunner().invoke(app, ["serve", "--model", str(plain), *args])
-
-    assert (
-        serve("--enable-lora", "--lora-modules", "a=x", "b=y", '{"name": "c", "path": "z"}', "--port", "1").exit_code
-        == 0
-    )
-    assert seen[0].lora_modules == {"a": "x", "b": "y", "c": "z"}
-    assert seen[0].engine_config().max_lora_rank == 64
-    assert serve("--lora-modules", "a=x", "--lora-modules", "b=y", "--max-lora-rank", "8").exit_code == 0
-    assert (dict(seen[1].lora_modules), seen[1].max_lora_rank) == ({"a": "x", "b": "y"}, 8)
-    for args, message in (
-        (("--enable-lora",), "needs --lora-modules"),
-        (("a=x",), "unexpected argument"),
-        (("--lora-modules", "a=x", "b"), "unexpected argument"),
-        (("--lora-modules", "a=x", "a=y"), "comes twice"),
-    ):
-        result = serve(*args)
-        assert isinstance(result.exception, AutoGLMError)
-        assert message in str(result.exception)
-
-
-# The server
-
-
-@pytest.fixture(scope="module")
-def api(tiny_model: Path, tmp_path_factory) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp("adapters")
-    modules = {name: str(write_adapter(folder / name, tiny_model, seed)) for seed, name in enumerate(("mine", "other"))}
-    config = ServeConfig(
-        model=str(tiny_model), served_model_names=("base", "alias"), lora_modules=modules, response_cache_mb=4
-    )
-    made = create_app(config, load)
-    url, server, thread = run_server(made)
-    state = made.state.server
-    assert wait_until(lambda: state.service is not None or state.failed, 60)
-    assert not state.failed
-    yield Running(url, made, None, state.service, server)
-    server.should_exit = True
-    thread.join(20)
-
-
-def ask(api: Running, model: str, **options) -> str:
-    answer = api.openai().chat.completions.create(
-        model=model,
-        messages=[{"role": "user", "content": "hi"}],
-        max_tokens=12,
-        temperature=0,
-        logprobs=True,
-        extra_body={"ignore_eos": True},
-        **options,
-    )
-    assert answer.model == model
-    return str([entry.logprob for entry in answer.choices[0].logprobs.content])
-
-
-def test_adapters_are_models(api: Running) -> None:
-    client = api.openai()
-    listed = {card.id: card for card in client.models.list()}
-    assert list(listed) == ["base", "alias", "mine", "other"]
-    assert [card.parent for card in listed.values()] == [None, None, "base", "base"]
-    assert client.models.retrieve("mine").parent == "base"
-    answers = {name: ask(api, name) for name in listed}
-    assert answers["base"] == answers["alias"]
-    assert len(set(answers.values())) == 3
-    assert {name: ask(api, name) for name in listed} == answers, "the response cache keeps them apart"
-    texts = [
-        client.completions.create(model=m, prompt="hello", max_tokens=8, temperature=0).choices[0].text for m in listed
-    ]
-    assert texts[0] == texts[1]
-    assert len(set(texts)) >= 2
-    with pytest.raises(openai.NotFoundError, match="there is no model 'theirs'"):
-        ask(api, "theirs")
-
-
-def test_every_endpoint_takes_an_adapters_name(serve) -> None:
-    api = serve(lora_modules={"mine": "folder"})
-    client = api.openai()
-    talk = [{"role": "user", "content": "hi"}]
-    for name in ("mine", "autoglm-phone-9b"):
-        client.chat.completions.create(model=name, messages=talk, max_tokens=4)
-        client.completions.create(model=name, prompt=["hi", "you"], max_tokens=4)
-        client.audio.transcriptions.create(model=name, file=wav(2))
-    assert [request.adapter for request in api.engine.requests] == ["mine"] * 4 + [None] * 4
-
-
-def test_many_clients_of_many_models(api: Running) -> None:
-    expected = {name: ask(api, name, seed=1) for name in ("base", "mine", "other")}
-    found: list[tuple[str, str]] = []
-
-    def work(name: str, seed: int) -> None:
-        found.append((name, ask(api, name, seed=seed)))  # another seed: not from the response cache
-
-    threads = [threading.Thread(target=work, args=(n, s)) for s in (2, 3) for n in expected]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 6
-    for name, answer in found:
-        pairs = zip(json.loads(answer), json.loads(expected[name]), strict=True)
-        assert max(abs(one - other) for one, other in pairs) < 1e-3
-
-
-def test_offline(tiny_model: Path, tmp_path: Path) -> None:
-    adapter = write_adapter(tmp_path / "a", tiny_model, 1, ALL)
-    llm = LLM(str(tiny_model), lora_modules={"mine": adapter})
-    try:
-        params = SamplingParams(max_tokens=8, temperature=0.0, ignore_eos=True)
-        talk = [{"role": "user", "content": "hi"}]
-        assert (
-            llm.chat(talk, params)[0].outputs[0].token_ids
-            != llm.chat(talk, params, lora="mine")[0].outputs[0].token_ids
-        )
-        base, mine = (llm.generate("hi", params, lora=name)[0].outputs[0].token_ids for name in (None, "mine"))
-        assert base != mine
-        with pytest.raises(InvalidRequestError, match="no adapter 'yours'"):
-            llm.chat(talk, params, lora="yours")
-    finally:
-        llm.close()
