@@ -116,7 +116,9 @@ class Scheduler:
             self._grow(sequence, row.end, row.first, row.depth)  # _admit made sure that all of its tokens fit
             rows[sequence.order] = self._take(row)
         if self.drafts is not None:
-            drafting = [row for row in rows.values() if row.sequence.rule.draft and row.samples]
+            # Not with a prompt: its first token need not wait for drafts.
+            able = [row for row in rows.values() if row.sequence.num_output and row.samples]
+            drafting = [row for row in able if row.sequence.rule.draft]
             counts = self.drafts([row.sequence for row in drafting]) if drafting else ()
             for row, count in zip(drafting, counts, strict=True):
                 rows[row.sequence.order] = self._allow_drafts(row, count)
