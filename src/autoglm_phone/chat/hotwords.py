@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autoglm_phone.edits import edit_distance
+
 MAX_TERMS = 256
 MAX_PAIRS = 1024
 MAX_CANDIDATES = 16  # a window; each costs the model one reading of the prompt and the transcript
@@ -123,7 +125,7 @@ def candidates(text: str, wanted: Sequence[Term]) -> list[Candidate]:
     found: list[Candidate] = []
     for _, which, place in heapq.nsmallest(MAX_PAIRS, pairs):
         term, stretch = wanted[which], stretches[place]
-        distance = _edits(stretch.letters, term.letters) / max(len(stretch.letters), len(term.letters))
+        distance = edit_distance(stretch.letters, term.letters) / max(len(stretch.letters), len(term.letters))
         if 0 < distance <= _limit(term, text):
             found.append(Candidate(stretch.start, stretch.end, term, distance))
     found.sort(key=lambda c: (c.distance, -len(c.term.letters), c.start))
@@ -178,13 +180,3 @@ def _bag(letters: str) -> np.ndarray:
 
 def _letters(text: str) -> str:
     return "".join(c for c in text.casefold() if c.isalnum())
-
-
-def _edits(a: str, b: str) -> int:
-    """Levenshtein distance."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        before, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
-    return row[-1]

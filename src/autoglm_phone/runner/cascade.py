@@ -233,13 +233,13 @@ class Run:
         going: list[Lane] = []
         parts: list[Tensor] = []
         same = not drafting
-        room = hidden.shape[1] * hidden.element_size()
-        held = {id(lane) for lane in self.company.gather(lanes, self.room, room)} if boundary == 1 else set()
+        held = self.company.gather(lanes, self.room, hidden[0].nbytes) if boundary == 1 else []
+        for lane in held:
+            self._keep(lane, boundary, hidden)
+            lane.goal = max(lane.goal, 2)
+        resting = set(map(id, held))
         for lane in lanes:
-            if id(lane) in held:
-                self._keep(lane, boundary, hidden)
-                lane.goal = max(lane.goal, 2)
-            if boundary >= lane.sequence.cap or id(lane) in held:
+            if boundary >= lane.sequence.cap or id(lane) in resting:
                 same = False
                 continue
             part = None

@@ -12,11 +12,11 @@ truth that it is tested against, and what runs everywhere else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from torch import Tensor
 
+from autoglm_phone.backends.paged_decode import has_triton
 from autoglm_phone.compress.algorithms.grid import Grid
 
 BLOCK = 128  # columns; the most that the kernel takes
@@ -108,12 +108,3 @@ def descend_reference(pull: Tensor, codes: Tensor, hessian: Tensor, columns: Col
 
 def uses_kernel(tensor: Tensor) -> bool:
     return tensor.is_cuda and has_triton()
-
-
-@cache
-def has_triton() -> bool:
-    try:
-        import triton  # noqa: F401
-    except ImportError:
-        return False
-    return True

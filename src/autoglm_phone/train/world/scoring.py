@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from autoglm_phone.edits import edit_distance
 from autoglm_phone.errors import ConfigError
 from autoglm_phone.train.world.sample import Sample
 
@@ -128,16 +129,6 @@ def missing(text: str, must: Iterable[str | Sequence[str]]) -> list[str]:
         if not any(holds(text, option) for option in options):
             lost.append(options[0])
     return lost
-
-
-def edit_distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
-    """Levenshtein distance: insertions, deletions and substitutions, each of cost 1."""
-    row = list(range(len(hypothesis) + 1))
-    for i, left in enumerate(reference, 1):
-        diagonal, row[0] = row[0], i
-        for j, right in enumerate(hypothesis, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (left != right))
-    return row[-1]
 
 
 def spoken_units(text: str, lang: str) -> list[str]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import random
 from functools import lru_cache
 
+from autoglm_phone.edits import edit_distance
 from autoglm_phone.train.world.fillings import compose
 from autoglm_phone.train.world.registry import Builder, Draft
 from autoglm_phone.train.world.sample import Lang, Picture, Sample, Split, Turn
-from autoglm_phone.train.world.scoring import Score, edit_distance, scorer
+from autoglm_phone.train.world.scoring import Score, scorer
 from autoglm_phone.train.world.visual.canvas import Color, make_canvas, pick_typeset
 from autoglm_phone.train.world.visual.content import Content
 from autoglm_phone.train.world.visual.degrade import degrade
