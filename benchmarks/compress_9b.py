@@ -143,12 +143,13 @@ def measure(folder: Path, out: Path, parsed: recipe.Recipe, samples: Sequence[Sa
     memory, bytes."""
     units: dict[str, list[float]] = {}
     stages: dict[str, dict[str, float]] = {}
+    peaks: dict[str, dict[str, float]] = {}
     cuda = device.startswith("cuda")
     if cuda:
         torch.cuda.empty_cache()  # what writing the checkpoint left
         torch.cuda.reset_peak_memory_stats()
     resumed = (out / pipeline.WORK).exists()
-    profile: AbstractContextManager[dict[str, float]] = timing.recording() if deep else nullcontext({})
+    profile: AbstractContextManager[timing.Spent] = timing.recording() if deep else nullcontext(timing.Spent())
     with Memory(cuda) as memory, profile as spent:
         before: dict[str, float] = {}
 
@@ -159,23 +160,30 @@ def measure(folder: Path, out: Path, parsed: recipe.Recipe, samples: Sequence[Sa
                 units.setdefault(name, []).append(time.monotonic() - told[0])
                 told[0] = time.monotonic()
                 kind = stages.setdefault(name, {})
-                for stage, seconds in spent.items():
+                for stage, seconds in spent.seconds.items():
                     kind[stage] = kind.get(stage, 0.0) + seconds - before.get(stage, 0.0)
-                before.update(spent)
+                before.update(spent.seconds)
+                most = peaks.setdefault(name, {})
+                for stage, peak in spent.gigabytes.items():
+                    most[stage] = max(most.get(stage, 0.0), peak)
+                spent.gigabytes.clear()
 
         began = time.monotonic()
         told = [began]
         pipeline.compress(folder, parsed, out, samples=samples, device=device, say=say)
         seconds = time.monotonic() - began
+    allocated = torch.cuda.max_memory_allocated() / 1e9 if cuda else 0.0
+    allocated = max([allocated, *(peak for kind in peaks.values() for peak in kind.values())])
     return {
         "recipe": parsed.name,
         "resumed": resumed,
         "seconds": seconds,
         "units": units,
         "stages": stages,
+        "peaks": peaks,
         "writing the result": time.monotonic() - told[0],
         "gpu_gb": memory.gpu,
-        "gpu_allocated_gb": torch.cuda.max_memory_allocated() / 1e9 if cuda else 0.0,
+        "gpu_allocated_gb": allocated,
         "gpu_reserved_gb": torch.cuda.max_memory_reserved() / 1e9 if cuda else 0.0,
         "host_gb": memory.host,
         "bytes": sum(path.stat().st_size for path in out.glob("*.safetensors")),
@@ -191,8 +199,11 @@ def show(row: dict) -> None:
         for stage, spent in sorted(parts.items(), key=lambda item: -item[1]):
             print(f"    {spent / len(seconds):7.2f} s  {stage}")
         if parts:
-            print(f"    {mean - sum(parts.values()) / len(seconds):7.2f} s  between stages")
-    rest = {name: value for name, value in row.items() if name not in ("units", "stages")}
+            print(f"    {mean - sum(parts.values()) / len(seconds):7.2f} s  {timing.BETWEEN}")
+        if peaks := row["peaks"].get(name):
+            most = sorted(peaks.items(), key=lambda item: -item[1])[:4]
+            print("    most GB allocated: " + ", ".join(f"{peak:.2f} {stage}" for stage, peak in most))
+    rest = {name: value for name, value in row.items() if name not in ("units", "stages", "peaks")}
     print(json.dumps(rest, indent=1))
 
 

@@ -1,4 +1,4 @@
-"""Where compression's time goes: seconds by stage, for a benchmark that asks for them.
+"""Where compression's time and GPU memory go: seconds and peaks by stage, for a benchmark that asks for them.
 
 Nothing is measured, and no GPU is waited for, unless `recording` is on in the caller's context.
 """
@@ -9,21 +9,42 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 import torch
 
-_SPENT: ContextVar[dict[str, float] | None] = ContextVar("compression_seconds", default=None)
+BETWEEN = "between stages"
+
+
+@dataclass
+class Spent:
+    """seconds of each stage that `stage` names; gigabytes: the most that PyTorch had allocated on the GPU in it, and
+    outside of all (`BETWEEN`). Recording resets PyTorch's own peak."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    gigabytes: dict[str, float] = field(default_factory=dict)
+
+    def note_peak(self, name: str) -> None:
+        """The peak since the last note belongs to this stage."""
+        if torch.cuda.is_available():
+            peak = torch.cuda.max_memory_allocated() / 1e9
+            self.gigabytes[name] = max(self.gigabytes.get(name, 0.0), peak)
+            torch.cuda.reset_peak_memory_stats()
+
+
+_SPENT: ContextVar[Spent | None] = ContextVar("compression_spent", default=None)
 
 
 @contextmanager
-def recording() -> Iterator[dict[str, float]]:
-    """The seconds of each stage that `stage` names while this lasts."""
-    spent: dict[str, float] = {}
+def recording() -> Iterator[Spent]:
+    """What each stage takes while this lasts."""
+    spent = Spent()
     token = _SPENT.set(spent)
     try:
         yield spent
     finally:
         _SPENT.reset(token)
+        spent.note_peak(BETWEEN)
 
 
 @contextmanager
@@ -34,10 +55,12 @@ def stage(name: str) -> Iterator[None]:
         yield
         return
     began = _now()
+    spent.note_peak(BETWEEN)
     try:
         yield
     finally:
-        spent[name] = spent.get(name, 0.0) + _now() - began
+        spent.seconds[name] = spent.seconds.get(name, 0.0) + _now() - began
+        spent.note_peak(name)
 
 
 def _now() -> float:

@@ -10,8 +10,8 @@ TEXT = {
     "price": 2.4, "notify": 2.2, "summary": 2.6, "translate": 1.5, "tools": 1.2,
 }  # fmt: skip
 IMAGE = {
-    "screen": 5.0, "screen_read": 1.2, "ocr": 1.0, "chart_value": 1.8, "chart_trend": 0.7, "chart_compare": 0.8,
-    "chart_forecast": 0.7, "scene_caption": 0.8, "scene_match": 0.9, "scene_count": 1.4, "scene_locate": 0.9,
+    "screen": 5.0, "screen_read": 1.2, "ocr": 1.0, "chart_value": 1.8, "chart_trend": 0.9, "chart_compare": 0.8,
+    "chart_forecast": 0.7, "scene_caption": 0.8, "scene_match": 1.1, "scene_count": 1.6, "scene_locate": 0.9,
 }  # fmt: skip
 AUDIO = {"asr": 5.0, "spoken_task": 1.5}
 JOINT = {"speech_screen": 1.0, "speech_chart": 1.0}

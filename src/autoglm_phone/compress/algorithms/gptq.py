@@ -63,7 +63,7 @@ class Factor:
         turned = hessian[back[:, None], back]
         turned.diagonal().add_(_added(hessian, damping))
         try:
-            return cls(order, torch.linalg.cholesky(turned))
+            return cls(order, torch.linalg.cholesky(turned, out=turned))
         except torch.linalg.LinAlgError as error:
             raise ConfigError(
                 "GPTQ's Hessian is singular: give more calibration samples, or a larger damping (0.05)", param="damping"
@@ -252,8 +252,11 @@ def compensate(
         return weight
     if factor is None:
         factor = Factor.of(hessian, damping=damping, act_order=False)
-    gap = (weight @ (cross - hessian)).T  # W (C - H): what the inputs' error does to the outputs
-    return weight + strength * factor.solve(gap).T
+    gap = torch.empty_like(weight)  # W (C - H): what the inputs' error does to the outputs
+    for start in range(0, weight.shape[1], _SPAN):  # a difference as wide as H would be the fourth of its size
+        cut = slice(start, start + _SPAN)
+        gap[:, cut] = weight @ (cross[:, cut] - hessian[:, cut])
+    return weight + strength * factor.solve(gap.T).T
 
 
 def by_class(
