@@ -175,10 +175,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--risk", type=float, default=0.01)
     parser.add_argument("--threshold", type=float, default=0.95, help="of exits that are not calibrated")
+    parser.add_argument("--ahead", type=int, help="tokens that may be written behind unsure ones; 0: none")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     engine, exits = load(args)
+    if args.ahead is not None:
+        engine.runner.cascade.ahead.longest = args.ahead  # type: ignore[attr-defined]
     static, _ = load(args)
     print(
         f"machine: {platform.machine()}, {os.cpu_count()} CPUs, torch {torch.__version__}, {args.threads} thread(s), "

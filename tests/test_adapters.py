@@ -251,7 +251,7 @@ def test_nothing_that_was_calibrated_for_the_base_decides_for_an_adapter() -> No
 
         thought = 7
 
-        def thresholds_for(self, risk: float):
+        def thresholds_for(self, risk: float, group: str):
             return risk, {6: 0.5}
 
     settings = PlannerSettings(depths=(6, 24), calibration=Certified(), think_ids=frozenset({1}))  # type: ignore[arg-type]

@@ -64,6 +64,7 @@ def run(reference, company: int, threshold: float):
     cascade = engine.runner.cascade
     cascade.gate.company = lambda rows: company
     cascade.gate.opens = lambda rows: True
+    cascade.ahead.longest = 0
     passes: Counter[int] = Counter()
     longest = 0
     begin = cascade.begin

@@ -73,7 +73,7 @@ def scripts(draw, family):
     return requests, first, refined, sorted(events, key=lambda event: event[0])
 
 
-def play(reference, family, script, *, probe, company=1, **fields):
+def play(reference, family, script, *, probe, company=1, ahead=0, **fields):
     requests, first, refined, events = script
     planner = FixedPlans()
     planner.policies, planner.refined = first, refined
@@ -82,6 +82,9 @@ def play(reference, family, script, *, probe, company=1, **fields):
     if probe:
         engine.runner.cascade.depth_probe = lambda state: (0.5,)  # type: ignore[attr-defined]
     engine.runner.cascade.gate.company = lambda rows: min(company, rows)  # type: ignore[attr-defined]
+    cascade = engine.runner.cascade  # type: ignore[attr-defined]
+    cascade.ahead.longest = ahead
+    cascade.ahead.worth = lambda depth, count, standing: [any(p < 1 for p, _ in standing)] * len(standing)
     record = Record()
     watch(engine, record)
     events, count, added = list(events), 0, set()
@@ -120,9 +123,10 @@ def play(reference, family, script, *, probe, company=1, **fields):
     waiting=st.sampled_from([0, 2048, 64 << 20]),
     probe=st.booleans(),
     company=st.integers(1, 4),
+    ahead=st.sampled_from([0, 1, 5]),
 )
 def test_every_interleaving_equals_the_reference(
-    references, family, data, chunk, tokens, seqs, caching, waiting, probe, company
+    references, family, data, chunk, tokens, seqs, caching, waiting, probe, company, ahead
 ):
     script = data.draw(scripts(family))
     play(
@@ -131,6 +135,7 @@ def test_every_interleaving_equals_the_reference(
         script,
         probe=probe,
         company=company,
+        ahead=ahead,
         kv_cache_memory=tokens * TOKEN_BYTES[family],
         max_num_batched_tokens=chunk,
         max_num_seqs=seqs,

@@ -54,7 +54,8 @@ def test_probe_and_check_work_from_records_alone(tmp_path: Path):
             for i in range(count):
                 store.add(replace(record(rng, i), id=f"{category}/{split}/{i}", category=category))
     options = ("--out", str(tmp_path), "--categories", ",".join(CATEGORIES))
-    assert "risk 0.1: measured" in run("calibrate", *options, "--count", "100", "--risks", "0.05,0.1")
+    tokens = ("--measure", "token", "--count", "100", "--risks", "0.05,0.1")
+    assert "risk 0.1: measured" in run("calibrate", *options, *tokens)
     output = run("probe", *options, "--count", "100", "--risks", "0.1,0.2")
     assert "least sufficient depth right in" in output
     assert "remaining length: off by" in output

@@ -11,12 +11,7 @@ from hypothesis import strategies as st
 from autoglm_phone.errors import ConfigError
 from autoglm_phone.graph.controller import (
     BUCKETS,
-    CROWD,
-    LAST_RETRY,
     CostTable,
-    ExitGate,
-    Guard,
-    Shares,
     exits_cost,
     exits_pay,
     measure_costs,
@@ -24,6 +19,7 @@ from autoglm_phone.graph.controller import (
     table_of,
 )
 from autoglm_phone.graph.costs import SegmentCosts
+from autoglm_phone.graph.gate import CROWD, LAST_RETRY, ExitGate, Guard, Shares
 
 
 def table(fixed: float = 1.0, row: float = 0.02, head: float = 0.3, segments: int = 4) -> CostTable:

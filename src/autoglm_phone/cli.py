@@ -81,7 +81,7 @@ def serve(
         str, typer.Option(help="auto, full, confidence or lossless; clients may override.")
     ] = "auto",
     exit_risk: Annotated[
-        float, typer.Option(help="Share of tokens that may differ from the whole decoder's; 0: none.")
+        float, typer.Option(help="Share of answers that leaving early may turn wrong; 0: none.")
     ] = 0.01,
     exits: Annotated[
         str | None,

@@ -311,7 +311,7 @@ class Engine:
     def _note_progress(self, sequence: Sequence, progress: Progress, produced: int) -> None:
         """Trace and statistics of a row that gave so many tokens."""
         trace, ends = sequence.trace, self.runner.layout.ends
-        trace.depths += [progress.depth] * produced
+        trace.depths += progress.depths_of(produced)
         trace.drafted += progress.drafted
         trace.accepted += progress.accepted
         if produced and sequence.rule.draft:

@@ -51,7 +51,8 @@ class Progress:
     goal: segments that the newest token is known to need, where it has not given its successor yet.
     done: it has (or would have: nothing is sampled for max_tokens 0).
     rewind: where the sequence must begin again because boundary states before it are missing; None: nowhere.
-    depth: layers that each of the row's tokens to come was read at. drafted, accepted: tokens.
+    depth: layers that each of the row's tokens to come was read at; depths: of each, where they differ. drafted,
+        accepted: tokens.
     caught_up: (layers, tokens that this depth processed later than the one before it). layers_caught_up: tokens times
         layers of those.
     seconds: per segment, this row's share of the time.
@@ -63,12 +64,17 @@ class Progress:
     done: bool
     rewind: int | None = None
     depth: int = 0
+    depths: tuple[int, ...] = ()
     drafted: int = 0
     accepted: int = 0
     caught_up: tuple[tuple[int, int], ...] = ()
     layers_caught_up: int = 0
     seconds: tuple[float, ...] = ()
     masses: tuple[tuple[int, float], ...] = ()
+
+    def depths_of(self, count: int) -> tuple[int, ...]:
+        """Layers of each of the row's first `count` tokens."""
+        return self.depths[:count] or (self.depth,) * count
 
 
 @dataclass(frozen=True)

@@ -97,9 +97,9 @@ class EngineStats:
 
     def note_progress(self, progress: Progress, produced: int, num_layers: int) -> None:
         """A row gave `produced` tokens."""
-        if produced:
-            self.exits[progress.depth] += produced
-            self.layers_skipped += (num_layers - progress.depth) * produced
+        for depth in progress.depths_of(produced):
+            self.exits[depth] += 1
+            self.layers_skipped += num_layers - depth
         self.drafted += progress.drafted
         self.accepted += progress.accepted
         self.layers_caught_up += progress.layers_caught_up

@@ -8,5 +8,5 @@ risk.py       learn then test                                 calibrate.py   thr
 records.py    a model's answers at every depth                fit.py         records → graph.json
 costs.py      milliseconds of a pass, measured while serving  controller.py  when leaving early pays
 drafting.py   how many tokens to draft                        setup.py       folder and configuration → planner
-cli.py        `autoglm-phone exits …`
+groups.py     what is calibrated apart: text, pictures, …     cli.py        `autoglm-phone exits …`
 """

@@ -1,13 +1,21 @@
 """Exit thresholds and depth bars for a stated risk, from what a model did on held-out requests. No tensors.
 
 Token exits follow CALM (Schuster et al. 2022, arXiv:2207.07061): one dial moves all exits' thresholds together, here an
-error budget a candidate gives to each exit, turned into thresholds on a third of the requests; `graph.risk` then tests
-the candidates on the others. Two risks can be stated:
+error budget a candidate gives to each exit, turned into thresholds on requests that do not test it; `graph.risk` then
+tests the candidates. Three risks can be stated:
 
 - `token`: the expected share of a request's tokens that differ from what full depth would have said in their place.
 - `answer`: the probability that any of them does.
+- `score`: the probability that an answer which full depth gets right becomes wrong, as its checker judges the answer
+  that really comes out. Words that differ and do not matter cost nothing.
 
 Planned depths are certified likewise, with the loss in the answer's score as their risk.
+
+By group. A mean over all requests can hide a group that does worse, so each group of requests that can be told apart
+before anything runs gets thresholds of its own, tested on its own requests alone: the group-conditional ("Mondrian")
+form of Vovk, Gammerman, Shafer 2005 (Algorithmic Learning in a Random World, section 4.5), with learn-then-test in each
+group. Testing G groups at delta / G each (Bonferroni) makes all bounds hold together with probability 1 - delta; the
+risk of any mixture of the groups is a mean of theirs, so it keeps the bound too, whatever the mixture.
 """
 
 from __future__ import annotations
@@ -21,7 +29,8 @@ from typing import Any, Literal
 from autoglm_phone.errors import ConfigError
 from autoglm_phone.graph.risk import CONFIDENCE, Method, certify
 
-Measure = Literal["token", "answer"]
+Measure = Literal["token", "answer", "score"]
+MEASURES: tuple[Measure, ...] = ("token", "answer", "score")
 TUNE_SHARE = 1 / 3  # of the requests makes candidates; how many are left to test them decides what can be certified
 BUDGETS = tuple(1e-4 * 1.18**i for i in range(52))  # errors an exit may make per token of output: 0.01 % … 46 %
 BARS = tuple(1 - 0.002 * 1.07**i for i in range(88))  # probability that a depth suffices: 0.998 … 0.28
@@ -113,18 +122,24 @@ def calibrate_exits(
     measure: Measure = "token",
     delta: float = CONFIDENCE,
     method: Method = "betting",
+    others: Sequence[Exits] = (),
 ) -> Certified | None:
     """Thresholds whose risk is at most `risk` with probability 1 - delta over the draw of the sample.
 
     Returns None when the sample is too small, or the exits too poor, to certify any early exit.
+
+    Args:
+        others: requests of other groups that make the candidates, so that all of `requests` can test them: candidates
+            need only be a path from cautious to careless, and where on it a group may stand is its own tests' business.
+            Without them a third of `requests` makes the candidates.
 
     Raises:
         ConfigError: fewer than two requests.
     """
     if len(requests) < 2:
         raise ConfigError("calibration needs at least two requests, and hundreds to certify a small risk")
-    tune, test = split(requests, seed, TUNE_SHARE)
-    candidates = thresholds_for_budgets(tune, depths, BUDGETS)
+    tune, test = split(requests, seed, 0.0 if others else TUNE_SHARE)
+    candidates = thresholds_for_budgets(others or tune, depths, BUDGETS)
     distinct = [c for i, c in enumerate(candidates) if c and (i == 0 or c != candidates[i - 1])]
     found = certify(
         distinct,
@@ -139,6 +154,37 @@ def calibrate_exits(
     loss = sum(r.loss for r in results) / len(results)
     depth = sum(r.depth for r in results) / len(results)
     return Certified(found, loss, depth, len(test))
+
+
+def calibrate_dials(
+    outcomes: Mapping[float, Sequence[Outcome]],
+    depths: Sequence[int],
+    risk: float,
+    *,
+    delta: float = CONFIDENCE,
+    method: Method = "binomial",
+) -> Certified | None:
+    """One confidence for all exits, from what the answers under some of them really lost; None if none is certified.
+
+    outcomes: by confidence, of every request. The confidences must have been fixed before the requests were seen.
+
+    Raises:
+        ConfigError: there are no outcomes.
+    """
+    if not outcomes or not all(outcomes.values()):
+        raise ConfigError("these records hold no answers under thresholds; make them again in a new --out")
+    found = certify(
+        sorted(outcomes, reverse=True),
+        lambda dial: [o.loss for o in outcomes[dial]],
+        risk,
+        delta=delta,
+        method=method,
+    )
+    if found is None:
+        return None
+    rows = outcomes[found]
+    loss, depth = (sum(values) / len(rows) for values in ((o.loss for o in rows), (o.depth for o in rows)))
+    return Certified(dict.fromkeys(depths, found), loss, depth, len(rows))
 
 
 @dataclass(frozen=True)

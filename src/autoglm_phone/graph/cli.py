@@ -15,6 +15,9 @@ app.command()(tune)
 Model = Annotated[str, typer.Option(help="model folder, or 'mini' for the bundled model")]
 Out = Annotated[Path, typer.Option(help="folder for records.jsonl (kept between runs), graph.json and the probe")]
 Count = Annotated[int, typer.Option(help="samples a category; each risk needs about 3 / risk requests in all, twice")]
+GroupCount = Annotated[
+    int, typer.Option(help="samples a group (text, picture, speech, picture+speech) at least; 0: as --count gives")
+]
 Categories = Annotated[str, typer.Option(help="comma-separated; empty = all")]
 Split = Annotated[str, typer.Option(help="train, val or test; the model must not have learned from it")]
 Batch = Annotated[int, typer.Option(help="samples at a time")]
@@ -27,6 +30,7 @@ Exits = Annotated[
     typer.Option(help="file with exit heads, or 'none'; default: graph/exits.safetensors of the model, if there"),
 ]
 Install = Annotated[bool, typer.Option("--install", help="also write the result beside the model's weights")]
+MEASURE_HELP = "score: a right answer becomes wrong; answer: any token differs; token: share of tokens that differ"
 DEFAULT_RISKS = "0.002,0.005,0.01,0.02,0.05,0.1"
 
 
@@ -47,20 +51,37 @@ def calibrate(
     seed: Seed = 0,
     risks: Risks = DEFAULT_RISKS,
     delta: Delta = 0.05,
-    measure: Annotated[str, typer.Option(help="token: share of tokens that differ; answer: any differs")] = "token",
+    measure: Annotated[str, typer.Option(help=MEASURE_HELP)] = "score",
     exits: Exits = None,
     install: Install = False,
+    group_count: GroupCount = 0,
+    fallback: Annotated[
+        str,
+        typer.Option(help="groups that certify nothing: none (no early exit; the risk holds in every group) or pooled"),
+    ] = "none",
 ) -> None:
-    """Thresholds of the exits for each risk, certified on held-out samples of the world. Resumable."""
+    """Thresholds of the exits for each risk and group, certified on held-out samples of the world. Resumable."""
     from autoglm_phone.errors import ConfigError
+    from autoglm_phone.graph.calibrate import MEASURES
     from autoglm_phone.graph.fit import fit_exits
 
-    if measure not in ("token", "answer"):
-        raise ConfigError(f"--measure {measure!r} is unknown; use token or answer", param="measure")
+    if measure not in MEASURES:
+        raise ConfigError(f"--measure {measure!r} is unknown; use {', '.join(MEASURES)}", param="measure")
+    if fallback not in ("none", "pooled"):
+        raise ConfigError(f"--fallback {fallback!r} is unknown; use none or pooled", param="fallback")
     bounds = _shares(risks)
-    folder, records, base = _records(model, out, count, categories, split, batch, workers, seed, exits)
+    folder, records, base = _records(model, out, count, categories, split, batch, workers, seed, exits, group_count)
     typer.echo(f"{len(records)} requests, each risk holds with a chance of {1 - delta:.0%}:")
-    result = fit_exits(base, records, bounds, seed=seed, measure=measure, delta=delta, say=typer.echo)  # type: ignore[arg-type]
+    result = fit_exits(
+        base,
+        records,
+        bounds,
+        seed=seed,
+        measure=measure,  # type: ignore[arg-type]
+        delta=delta,
+        fallback=fallback,  # type: ignore[arg-type]
+        say=typer.echo,
+    )
     _save(result, out, folder if install else None)
 
 
@@ -78,6 +99,7 @@ def probe(
     delta: Delta = 0.05,
     exits: Exits = None,
     install: Install = False,
+    group_count: GroupCount = 0,
 ) -> None:
     """Train the probe (least sufficient depth, length) on half of the records; certify depth bars on the other half."""
     from dataclasses import replace
@@ -86,7 +108,7 @@ def probe(
     from autoglm_phone.train.probe import expected_tokens, judge_probe, probabilities, train_length, train_probe
 
     bounds = _shares(risks)
-    folder, records, base = _records(model, out, count, categories, split, batch, workers, seed, exits)
+    folder, records, base = _records(model, out, count, categories, split, batch, workers, seed, exits, group_count)
     train, test = halves(records, seed)
     made = train_probe(train, base.depths, seed)
     judged = judge_probe(made, train, test)
@@ -122,12 +144,13 @@ def check(
     workers: Workers = 1,
     seed: Seed = 0,
     exits: Exits = None,
+    group_count: GroupCount = 0,
 ) -> None:
     """Measure the risk of graph.json in --out on samples that calibration did not see."""
     from autoglm_phone.errors import ConfigError
     from autoglm_phone.graph.fit import check_exits
 
-    _, records, base = _records(model, out, count, categories, split, batch, workers, seed, exits)
+    _, records, base = _records(model, out, count, categories, split, batch, workers, seed, exits, group_count)
     if not base.thresholds:
         raise ConfigError(f"{out} holds no thresholds for these weights; run `autoglm-phone exits calibrate` first")
     if not check_exits(base, records, say=typer.echo):
@@ -153,6 +176,12 @@ def show(model: Model = "mini", exits: Exits = None) -> None:
     for risk, thresholds in sorted(found.thresholds.items()):
         bar = found.bars.get(risk)
         typer.echo(f"risk {risk:g}: thresholds {thresholds or 'none'}, bar {'none' if bar is None else f'{bar:.3f}'}")
+        for group, rules in found.groups.items():
+            bar = (rules.bars or {}).get(risk)
+            typer.echo(
+                f"  {group}: thresholds {rules.thresholds.get(risk) or 'none'}, "
+                f"bar {'none' if bar is None else f'{bar:.3f}'}"
+            )
     if found.length is not None:
         typer.echo(f"length model: {dict(found.length.error)}")
 
@@ -180,6 +209,7 @@ def _records(
     workers: int,
     seed: int,
     exits: str | None,
+    group_count: int,
 ) -> tuple[Path, list[Any], Any]:
     """(model folder, records, graph.json of --out so far)"""
     from autoglm_phone.errors import ConfigError
@@ -192,7 +222,7 @@ def _records(
 
     if split not in ("train", "val", "test"):
         raise ConfigError(f"--split {split!r} is unknown; use train, val or test", param="split")
-    if min(count, batch, workers) < 1:
+    if min(count, batch, workers) < 1 or group_count < 0:
         raise ConfigError("--count, --batch and --workers must be at least 1", param="count")
     folder = locate(model)
     digest = weights_digest(folder, exits)
@@ -200,14 +230,28 @@ def _records(
     chosen = categories.split(",") if categories else [c for kind in kinds for c in KINDS[kind]]
     store = RecordStore(out / "records.jsonl", digest)
     options = {"split": split, "batch": batch, "workers": workers, "exits": exits}
-    records = gather(folder, store, chosen, count, **options, say=typer.echo)  # type: ignore[arg-type]
+    counts = _counts(chosen, count, group_count)
+    records = gather(folder, store, counts, **options, say=typer.echo)  # type: ignore[arg-type]
     spec = read_spec(folder, exits)
     base = GraphFile(digest, (*spec.exit_layers, spec.num_layers))
     if (out / NAME).exists():
         before = read_graph_file(out / NAME)
         base = before if before.model == digest else base
     data = {"suite": "world", "split": split, "categories": chosen, "count": count, "seed": seed}
+    if group_count:
+        data["group_count"] = group_count
     return folder, records, _with_data(base, data)
+
+
+def _counts(categories: list[str], count: int, group_count: int) -> dict[str, int]:
+    """Samples of each category: `count`, and more where its group would have fewer than `group_count`."""
+    from collections import Counter
+
+    from autoglm_phone.train.mixture import KINDS
+
+    kind_of = {name: kind for kind, table in KINDS.items() for name in table}  # the kinds are graph.groups' groups
+    sizes = Counter(kind_of.get(name) for name in categories)
+    return {name: max(count, -(-group_count // sizes[kind_of.get(name)])) for name in categories}
 
 
 def _with_data(base: Any, data: dict[str, Any]) -> Any:

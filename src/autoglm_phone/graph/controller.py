@@ -4,7 +4,7 @@ A pass over n rows costs about a + b n milliseconds. Reading the weights is a, a
 with many rows in a batch one of them nearly always needs the segment, the rows that wait are computed later anyway, and
 reading out logits at every exit costs more than is gained. Where it pays, those who go deeper wait for one another
 for a few steps (`best_company`). So each mechanism is judged by its expected cost a token against the static pass over
-the same rows, and by what was really measured (`Guard`), and is off where it loses.
+the same rows, and by what was really measured (`graph.gate`), and is off where it loses.
 
 `graph.costs` goes on measuring while the server runs, and `graph.drafting` chooses draft lengths from that; a table
 measured at start (`measure_costs`, by `runner.profiling`) is what both know before the first request (`seed`), and
@@ -16,7 +16,7 @@ from __future__ import annotations
 import bisect
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from autoglm_phone.errors import ConfigError
 from autoglm_phone.graph.costs import SegmentCosts
@@ -165,6 +165,22 @@ def exits_pay(costs: CostTable, rows: int, go_on: Sequence[float], margin: float
     return exits_cost(costs, rows, go_on) * margin < costs.static(rows)
 
 
+def ahead_cost(costs: CostTable, rows: int, go_on: Sequence[float], length: int, right: float) -> float:
+    """Expected milliseconds a token, if each sequence writes `length` tokens before the deeper segments run for all.
+
+    right: share of the guesses at unsure tokens that are right; what follows a wrong one is lost.
+    """
+    unsure = go_on[0]
+    kept = 1 - unsure * (1 - right)  # of what follows a token, as long as nothing is known of it
+    tokens = rows * sum(kept**place for place in range(length))
+    total = length * (costs.segment(0, rows) + costs.reading(rows))
+    for segment, share in enumerate(go_on, 1):
+        there = rows * length * share
+        runs = min(1.0, there)
+        total += runs * (costs.segment(segment, rows * length) + costs.reading(there / runs if runs else 0.0))
+    return total / tokens
+
+
 def company_cost(costs: CostTable, rows: int, go_on: Sequence[float], company: int) -> float:
     """Expected milliseconds a token, if those who go on wait behind the first segment until they are `company`.
 
@@ -199,178 +215,3 @@ def best_company(costs: CostTable, rows: int, go_on: Sequence[float], margin: fl
     if best == 1 or choices[best] * MARGIN > alone or choices[best] * margin > costs.static(rows) / rows:
         return 1
     return best
-
-
-@dataclass
-class Guard:
-    """The last word: switches a mechanism off in buckets where steps took longer than static ones would have.
-
-    Pure state: `allowed` asks, `observe` tells. After `patience` losing steps in a row of averages it rests for `rest`
-    steps, then tries again, each time it loses again twice as long.
-    """
-
-    tolerance: float = 1.0  # of the static time
-    patience: int = 16
-    rest: int = 256
-    longest: int = 8192
-    weight: float = 0.1  # of the newest step in the average
-    _buckets: dict[int, _State] = field(default_factory=dict)
-
-    def allowed(self, rows: int) -> bool:
-        """May the next step of this size be dynamic? Counts down the rest."""
-        state = self._state(rows)
-        if state.resting > 0:
-            state.resting -= 1
-            return False
-        return True
-
-    def observe(self, rows: int, took: float, tokens: int, static: float) -> None:
-        """A dynamic step over `rows` sequences took so many ms and gave so many tokens; a static one would have taken
-        `static` ms and given `rows` tokens."""
-        state = self._state(rows)
-        ratio = (took / max(1, tokens)) / max(1e-9, static / rows)
-        state.ratio = ratio if state.ratio is None else state.ratio + self.weight * (ratio - state.ratio)
-        if state.ratio <= self.tolerance:
-            state.losing = 0
-            state.next_rest = max(self.rest, state.next_rest // 2) if ratio <= self.tolerance else state.next_rest
-            return
-        state.losing += 1
-        if state.losing >= self.patience:
-            state.next_rest = state.next_rest or self.rest
-            state.resting, state.next_rest = state.next_rest, min(2 * state.next_rest, self.longest)
-            state.losing, state.ratio = 0, None
-
-    def _state(self, rows: int) -> _State:
-        return self._buckets.setdefault(max(1, rows).bit_length(), _State())
-
-
-@dataclass
-class _State:
-    ratio: float | None = None
-    losing: int = 0
-    resting: int = 0
-    next_rest: int = 0
-
-
-class Shares:
-    """Running estimate of a share (acceptance of drafts, tokens that go on at a boundary), slow enough to be steady.
-
-    Args:
-        first: assumed before anything was seen. weight: observations that the assumption is worth.
-        memory: observations after which old ones have faded.
-    """
-
-    def __init__(self, first: float, weight: float = 20, memory: float = 500):
-        self._yes, self._all, self._memory = first * weight, weight, memory
-
-    @property
-    def value(self) -> float:
-        return self._yes / self._all
-
-    def observe(self, yes: int, of: int) -> None:
-        """`yes` of `of` did."""
-        if of < 1:
-            return
-        keep = max(0.0, 1 - of / self._memory)
-        self._yes = self._yes * keep + yes
-        self._all = self._all * keep + of
-
-
-CROWD = 5  # sequences: with fewer, each one's own history (graph.exits) is judge enough
-RETRY, LAST_RETRY = 64, 1024  # steps between trials of exits that are expected to lose; doubled each time
-BURST = 2  # steps of a trial
-MEMORY = 200  # tokens: how long the shares remember
-FRESH = 64  # steps that an opinion about them keeps
-
-
-class ExitGate:
-    """Whether tokens of a crowd may be let out early: by what it is expected to cost (`exits_pay`), and by what the
-    steps really took (`Guard`).
-
-    A closed gate sends tokens deeper, which loses time at most, never quality. With fewer than CROWD sequences it is
-    always open, so that what a request gets does not depend on a few others.
-
-    Args:
-        num_segments: of the decoder. costs: of its segments, kept by the runner.
-    """
-
-    def __init__(self, num_segments: int, costs: SegmentCosts):
-        self.costs = costs
-        self.guard = Guard()
-        self._shares = [
-            Shares(0.3, weight=8, memory=MEMORY) for _ in range(num_segments - 1)
-        ]  # that go on, of those that came so far
-        self._surprised = False  # most tokens left in a trial
-        self._opinions: dict[int, tuple[bool, int]] = {}  # by bucket: does it pay, steps until this is asked again
-        self._company: dict[int, tuple[int, int]] = {}  # by bucket: who waits for how many, steps until asked again
-        self._waits: dict[int, tuple[int, int]] = {}  # by bucket: steps to the end of the next trial, of the whole wait
-
-    def shut(self, rows: int) -> bool:
-        """Whether tokens of so many sequences are not let out at present. Unlike `opens`, it counts nothing."""
-        known, _ = self._opinions.get(rows.bit_length(), (True, 0))
-        return rows >= CROWD and not known
-
-    def opens(self, rows: int) -> bool:
-        """May tokens of the next step over so many sequences leave early? Ask once a step."""
-        if rows < CROWD:
-            return True
-        bucket = rows.bit_length()
-        if self._pays(rows):
-            self._waits.pop(bucket, None)
-            return self.guard.allowed(rows)
-        left, whole = self._waits.get(bucket, (RETRY, RETRY))
-        if left == 0:
-            left = whole = RETRY if self._surprised else min(2 * whole, LAST_RETRY)
-            self._surprised = False
-        self._waits[bucket] = left - 1, whole
-        return left <= BURST
-
-    def company(self, rows: int) -> int:
-        """For how many sequences one that goes deeper should wait, of so many that decode. Ask once a step."""
-        if rows < CROWD:
-            return 1
-        bucket = rows.bit_length()
-        known, left = self._company.get(bucket, (1, 0))
-        if left == 0:
-            table = table_of(self.costs, len(self._shares) + 1)
-            known = 1 if table is None else best_company(table, rows, self._go_on())
-            left = FRESH
-        self._company[bucket] = known, left - 1
-        return known
-
-    def note(self, boundary: int, left: int, of: int) -> None:
-        """Of the sequences of a step that came to a boundary (segments, from 1), so many left there."""
-        self._shares[boundary - 1].observe(of - left, of)
-        self._surprised = self._surprised or 2 * left > of
-
-    def note_step(self, rows: int, seconds: float, tokens: int) -> None:
-        """An open step over so many decoding sequences."""
-        if rows < CROWD or not tokens:
-            return
-        passes = self.costs.of_all(range(len(self._shares) + 1), rows)
-        head = self.costs.of(SegmentCosts.HEAD, rows)
-        if passes is not None and head is not None:
-            self.guard.observe(rows, 1000 * seconds, tokens, 1000 * (passes + head))
-
-    def _pays(self, rows: int) -> bool:
-        bucket = rows.bit_length()
-        known, left = self._opinions.get(bucket, (True, 0))
-        if left > 0:
-            self._opinions[bucket] = known, left - 1
-            return known
-        table = table_of(self.costs, len(self._shares) + 1)
-        known = table is None or self._worth(table, rows, self._go_on())
-        self._opinions[bucket] = known, FRESH
-        return known
-
-    @staticmethod
-    def _worth(table: CostTable, rows: int, go_on: Sequence[float]) -> bool:
-        return exits_pay(table, rows, go_on, margin=1.0) or best_company(table, rows, go_on) > 1
-
-    def _go_on(self) -> list[float]:
-        """By boundary, the share of tokens that go beyond it."""
-        go_on, share = [], 1.0
-        for measured in self._shares:
-            share *= measured.value
-            go_on.append(share)
-        return go_on

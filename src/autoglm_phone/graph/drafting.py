@@ -108,9 +108,13 @@ class DraftController:
         rate.drafted = FADE * rate.drafted + judged
         rate.accepted = FADE * rate.accepted + accepted
         for place, confidence in enumerate(confidences[:judged]):
-            chance = self._bin(depth, confidence)
-            chance.drafted = BIN_FADE * chance.drafted + 1
-            chance.accepted = BIN_FADE * chance.accepted + (place < accepted)
+            self.note_guess(depth, confidence, place < accepted)
+
+    def note_guess(self, depth: int, confidence: float, right: bool) -> None:
+        """A token that was guessed with this confidence turned out right or wrong."""
+        chance = self._bin(depth, confidence)
+        chance.drafted = BIN_FADE * chance.drafted + 1
+        chance.accepted = BIN_FADE * chance.accepted + right
 
     def note_step(self, depth: int, drafts: Sequence[int], tokens: int, seconds: float) -> None:
         """A whole step of nothing but sequences that could draft: the drafts of each, and the tokens of all."""

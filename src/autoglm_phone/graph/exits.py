@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+Mark = tuple[float, float, int, int]  # what is known of one exit
 FIRST_SHARE, FIRST_WEIGHT = 0.6, 1.0  # of tokens that leave, until a request has shown its own; worth so many tokens
 FADE = 0.97  # of older tokens
-FIRST_SKIP, LAST_SKIP = 8, 64  # tokens between two trials of an exit that does not pay
+FIRST_SKIP, LAST_SKIP = 8, 128  # tokens between two trials of an exit that does not pay
+BACK_OFF = 4  # how many times as long the next wait is
 
 
 class ExitHistory:
@@ -32,7 +34,7 @@ class ExitHistory:
         self._wait = [0] * len(ends)
 
     def ask(self, boundary: int) -> bool:
-        """Should the newest token be read here? Call it once a token and boundary."""
+        """Should the newest token be read here? Call it once for every token that comes here."""
         place = boundary - 1
         if self._left[place] >= self._worth[place] * self._asked[place]:
             return True
@@ -40,7 +42,7 @@ class ExitHistory:
             self._wait[place] -= 1
             return False
         self._wait[place] = self._skip[place]
-        self._skip[place] = min(2 * self._skip[place], LAST_SKIP)
+        self._skip[place] = min(BACK_OFF * self._skip[place], LAST_SKIP)
         return True
 
     def note(self, boundary: int, left: bool) -> None:
@@ -50,3 +52,13 @@ class ExitHistory:
         self._left[place] = FADE * self._left[place] + left
         if left:
             self._skip[place] = FIRST_SKIP
+
+    def mark(self, boundary: int) -> Mark:
+        """What `restore` needs to forget all that is asked and noted from here on."""
+        place = boundary - 1
+        return self._asked[place], self._left[place], self._skip[place], self._wait[place]
+
+    def restore(self, boundary: int, mark: Mark) -> None:
+        """The tokens that came here since never were."""
+        place = boundary - 1
+        self._asked[place], self._left[place], self._skip[place], self._wait[place] = mark

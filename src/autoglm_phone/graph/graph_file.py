@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 
 NAME, PROBE, EXITS = "graph.json", "graph/probe.safetensors", "graph/exits.safetensors"
 NO_EXITS = "none"
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)  # 1 had no groups
 SAMPLED = 1 << 16  # bytes of each end of a file that the digest reads
 
 
@@ -79,6 +80,15 @@ def _digest(paths: Iterable[Path], *, named: bool = True) -> str:
 
 
 @dataclass(frozen=True)
+class GroupRules:
+    """Thresholds and bars of one group of requests (graph.groups), as those of GraphFile; bars None: not calibrated. A
+    risk that is missing, or has no thresholds, is not certified for this group."""
+
+    thresholds: Mapping[float, Mapping[int, float]] = field(default_factory=dict)
+    bars: Mapping[float, float] | None = None
+
+
+@dataclass(frozen=True)
 class GraphFile:
     """thresholds: risk → {exit depth: least confidence}. bars: risk → probability that a planned depth must have.
 
@@ -86,6 +96,10 @@ class GraphFile:
     bars count lost score. delta: chance that a stated risk does not hold. thought: tokens within which nearly all
     useful thoughts end; thought_factor: the same as a multiple of the output that the probe expects. data: what it was
     measured on. report: what was found, for people.
+
+    groups: thresholds and bars of groups that were calibrated apart. They refine the pooled ones: what a group has no
+    thresholds (or bars) for, it may not do, whatever the pooled ones allow. A group that is missing, and every group of
+    a file of version 1, goes by the pooled ones.
     """
 
     model: str
@@ -99,15 +113,26 @@ class GraphFile:
     length: LengthModel | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)
+    groups: Mapping[str, GroupRules] = field(default_factory=dict)
 
-    def thresholds_for(self, risk: float) -> tuple[float, dict[int, float]] | None:
-        """(certified risk, thresholds) of the largest certified risk that is at most `risk`."""
-        known = [r for r in self.thresholds if r <= risk and self.thresholds[r]]
-        return (max(known), dict(self.thresholds[max(known)])) if known else None
+    def thresholds_for(self, risk: float, group: str | None = None) -> tuple[float, dict[int, float]] | None:
+        """(certified risk, thresholds) of the largest certified risk that is at most `risk`, for requests of a group;
+        None: for all of them together."""
+        rules = self.groups.get(group or "") if self.thresholds else None
+        table = self.thresholds if rules is None else rules.thresholds
+        known = [r for r in table if r <= risk and table[r]]
+        return (max(known), dict(table[max(known)])) if known else None
 
-    def bar_for(self, risk: float) -> float | None:
-        known = [r for r in self.bars if r <= risk]
-        return self.bars[max(known)] if known else None
+    def certifies(self, risk: float) -> bool:
+        """Whether any request may leave early at this risk."""
+        names = (None, *self.groups)
+        return any(self.thresholds_for(risk, name) is not None for name in names)
+
+    def bar_for(self, risk: float, group: str | None = None) -> float | None:
+        rules = self.groups.get(group or "")
+        table = self.bars if rules is None or rules.bars is None else rules.bars
+        known = [r for r in table if r <= risk]
+        return table[max(known)] if known else None
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -116,8 +141,15 @@ class GraphFile:
             "depths": list(self.depths),
             "measure": self.measure,
             "delta": self.delta,
-            "thresholds": {str(r): {str(d): c for d, c in t.items()} for r, t in sorted(self.thresholds.items())},
-            "bars": {str(r): bar for r, bar in sorted(self.bars.items())},
+            "thresholds": _thresholds_out(self.thresholds),
+            "bars": _bars_out(self.bars),
+            "groups": {
+                name: {
+                    "thresholds": _thresholds_out(rules.thresholds),
+                    "bars": None if rules.bars is None else _bars_out(rules.bars),
+                }
+                for name, rules in self.groups.items()
+            },
             "thought": self.thought,
             "thought_factor": self.thought_factor,
             "length": None if self.length is None else self.length.as_dict(),
@@ -138,15 +170,13 @@ def read_graph_file(path: Path) -> GraphFile:
     """Raises ConfigError for a file that is missing, broken or of another version."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        if raw["version"] != VERSION:
+        if raw["version"] not in READABLE:
             raise ConfigError(f"{path.name} has version {raw['version']!r}, not {VERSION}: calibrate again")
         return GraphFile(
             model=str(raw["model"]),
             depths=tuple(int(d) for d in raw["depths"]),
-            thresholds={
-                _share(r): {int(d): _share(c) for d, c in t.items()} for r, t in raw.get("thresholds", {}).items()
-            },
-            bars={_share(r): _share(bar) for r, bar in raw.get("bars", {}).items()},
+            thresholds=_thresholds_in(raw.get("thresholds", {})),
+            bars=_bars_in(raw.get("bars", {})),
             measure=str(raw.get("measure", "token")),
             delta=_share(raw.get("delta", 0.05)),
             thought=None if raw.get("thought") is None else int(raw["thought"]),
@@ -154,6 +184,13 @@ def read_graph_file(path: Path) -> GraphFile:
             length=None if raw.get("length") is None else read_length_model(raw["length"]),
             data=raw.get("data", {}),
             report=raw.get("report", {}),
+            groups={
+                str(name): GroupRules(
+                    _thresholds_in(rules["thresholds"]),
+                    None if rules.get("bars") is None else _bars_in(rules["bars"]),
+                )
+                for name, rules in raw.get("groups", {}).items()
+            },
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} can't be read as a graph calibration: {error}") from error
@@ -183,6 +220,22 @@ def load_graph_file(folder: Path, exits: str | None = None) -> GraphFile | None:
         )
         return None
     return found
+
+
+def _thresholds_out(thresholds: Mapping[float, Mapping[int, float]]) -> dict[str, dict[str, float]]:
+    return {str(r): {str(d): c for d, c in t.items()} for r, t in sorted(thresholds.items())}
+
+
+def _thresholds_in(raw: Mapping[str, Mapping[str, Any]]) -> dict[float, dict[int, float]]:
+    return {_share(r): {int(d): _share(c) for d, c in t.items()} for r, t in raw.items()}
+
+
+def _bars_out(bars: Mapping[float, float]) -> dict[str, float]:
+    return {str(r): bar for r, bar in sorted(bars.items())}
+
+
+def _bars_in(raw: Mapping[str, Any]) -> dict[float, float]:
+    return {_share(r): _share(bar) for r, bar in raw.items()}
 
 
 def _share(value: Any) -> float:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from autoglm_phone.errors import InvalidRequestError
 from autoglm_phone.graph.calibrate import choose_depth
 from autoglm_phone.graph.graph_file import GraphFile
+from autoglm_phone.graph.groups import Group, group_of
 from autoglm_phone.graph.plan import ExitPolicy, GraphRequest, KVKind, KVPolicy, Plan
 from autoglm_phone.graph.rewrite import Rewriter, RewriteRules
 
@@ -45,6 +46,11 @@ class RequestFacts:
     bounded: bool = False
     adapted: bool = False
     graph: GraphRequest = field(default_factory=GraphRequest)
+
+    @property
+    def group(self) -> Group:
+        """What calibration knows it as."""
+        return group_of(kind for kind, count in (("image", self.images), ("audio", self.audios)) if count)
 
 
 def facts_of(request: EngineRequest) -> RequestFacts:
@@ -100,7 +106,7 @@ class Planner:
             InvalidRequestError: the client asks for what this model, its calibration or this server does not have.
         """
         graph = facts.graph
-        exit_policy, reason = self._exit(graph, facts.adapted)
+        exit_policy, reason = self._exit(facts)
         reasons = [reason]
         towers = frozenset(kind for kind, count in (("image", facts.images), ("audio", facts.audios)) if count)
         thinking = facts.last_token in self.settings.think_ids
@@ -120,7 +126,7 @@ class Planner:
         Raises:
             InvalidRequestError: see `plan`.
         """
-        self._exit(facts.graph, facts.adapted)
+        self._exit(facts)
         self._kv(facts.graph)
 
     def refine(self, plan: Plan, scores: Sequence[float]) -> Plan:
@@ -131,7 +137,7 @@ class Planner:
         plan = self._thought(plan, scores)
         if len(scores) < len(depths) or calibration is None or plan.exit.kind not in ("confidence", "full", "lossless"):
             return plan
-        bar = calibration.bar_for(plan.risk)
+        bar = calibration.bar_for(plan.risk, group_of(plan.towers))
         if bar is None:
             return plan
         cap = choose_depth(dict(zip(depths, scores, strict=False)), bar)
@@ -169,15 +175,15 @@ class Planner:
         pinned = (facts.graph.kv or settings.kv) != "auto"
         return Rewriter(replace(settings.rules, precisions=precisions), model, pinned=pinned)  # type: ignore[arg-type]
 
-    def _exit(self, graph: GraphRequest, adapted: bool = False) -> tuple[ExitPolicy, str]:
-        settings = self.settings
+    def _exit(self, facts: RequestFacts) -> tuple[ExitPolicy, str]:
+        settings, graph, adapted, group = self.settings, facts.graph, facts.adapted, facts.group
         kind = graph.policy or settings.policy
         if adapted and kind in ("auto", "confidence") and graph.policy != "confidence" and graph.risk is None:
             kind = "fixed" if graph.max_depth is not None else "lossless" if settings.drafts else "full"
         risk = settings.risk if graph.risk is None else graph.risk
         cap = self._cap(graph)
         if kind == "auto":
-            kind = self._auto(risk, cap, graph)
+            kind = self._auto(risk, cap, graph, group)
         if kind == "full" and graph.policy is None and cap is not None:
             kind = "fixed"  # the server's policy gives way to the client's depth
         if kind == "fixed" and cap is None and graph.policy is not None:
@@ -198,26 +204,27 @@ class Planner:
             draft = settings.exits[0]
             policy = ExitPolicy("lossless", cap, draft_depth=draft, draft_length=graph.draft_length or 0)
             return policy, f"Activating lossless inference path (drafts after {draft} of {depth} layers)"
-        return self._confidence(risk, cap, explicit=graph.policy == "confidence" or graph.risk is not None)
+        return self._confidence(risk, cap, group, explicit=graph.policy == "confidence" or graph.risk is not None)
 
-    def _auto(self, risk: float, cap: int | None, graph: GraphRequest) -> str:
+    def _auto(self, risk: float, cap: int | None, graph: GraphRequest, group: Group) -> str:
         calibration = self.settings.calibration
         if cap is not None and (calibration is None or graph.risk is None):
             return "fixed"  # the client knows how deep; nothing else was asked
-        if calibration is not None and risk > 0 and calibration.thresholds_for(risk) is not None:
+        if calibration is not None and risk > 0 and calibration.thresholds_for(risk, group) is not None:
             return "confidence"
-        if graph.risk:
+        if graph.risk and (calibration is None or not calibration.certifies(risk)):
             return "confidence"  # asked for by its risk: the refusal explains
         return "lossless" if self.settings.drafts and self.settings.exits else "full"
 
-    def _confidence(self, risk: float, cap: int | None, *, explicit: bool) -> tuple[ExitPolicy, str]:
+    def _confidence(self, risk: float, cap: int | None, group: Group, *, explicit: bool) -> tuple[ExitPolicy, str]:
         settings, calibration = self.settings, self.settings.calibration
-        found = None if calibration is None else calibration.thresholds_for(risk)
+        found = None if calibration is None else calibration.thresholds_for(risk, group)
         if found is None:
             if explicit:
                 param = "graph.policy" if calibration is None else "graph.risk"
-                raise InvalidRequestError(self._uncertified(risk), param=param)
-            return ExitPolicy("full"), f"Activating full inference path ({settings.full} layers): {_UNCALIBRATED}"
+                raise InvalidRequestError(self._uncertified(risk, group), param=param)
+            why = _UNCALIBRATED if calibration is None else self._uncertified(risk, group)
+            return ExitPolicy("full"), f"Activating full inference path ({settings.full} layers): {why}"
         certified, thresholds = found
         thresholds = {d: t for d, t in thresholds.items() if d in settings.exits and d < (cap or settings.full)}
         reason = (
@@ -226,12 +233,17 @@ class Planner:
         )
         return ExitPolicy("confidence", cap, thresholds), reason
 
-    def _uncertified(self, risk: float) -> str:
+    def _uncertified(self, risk: float, group: Group) -> str:
         calibration = self.settings.calibration
         if calibration is None:
             return _UNCALIBRATED
-        known = [r for r, t in sorted(calibration.thresholds.items()) if t]
-        return f"no exits are certified for a risk of {risk:g}; certified are {_list(known) or 'none'}; or use lossless"
+        rules = calibration.groups.get(group)
+        known = [r for r, t in sorted((rules or calibration).thresholds.items()) if t]
+        whose = "" if rules is None else f" and {group} requests"
+        return (
+            f"no exits are certified for a risk of {risk:g}{whose}; certified are {_list(known) or 'none'}; or use "
+            "lossless"
+        )
 
     def _cap(self, graph: GraphRequest) -> int | None:
         """The client's depth, moved to the next exit behind it."""

@@ -6,14 +6,27 @@ import base64
 import json
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from autoglm_phone.errors import ConfigError
 from autoglm_phone.graph.calibrate import Exits
+from autoglm_phone.graph.groups import Group, group_of
 
-VERSION = 1
+VERSION = 2
+# Confidences with which a token may leave at any exit, the most cautious first: settings whose own answers a record
+# judges. They were fixed before any data was seen, so all of a sample may test them.
+DIALS = (0.995, 0.98, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4)
+
+
+@dataclass(frozen=True)
+class Dialled:
+    """The answer that a request gets where tokens leave at this confidence. layers: mean of its tokens."""
+
+    value: float
+    correct: bool
+    layers: float
 
 
 @dataclass(frozen=True)
@@ -22,7 +35,7 @@ class Record:
 
     tokens: of each depth's own answer. values, correct: the score of each depth's own answer, the full one among them.
     thought: tokens of full depth's thought. state: boundary state [H] of the prompt's last token after the first
-    segment.
+    segment. dialled: by the confidence of DIALS, the request's own answer there.
     """
 
     id: str
@@ -37,10 +50,15 @@ class Record:
     confidence: Mapping[int, Sequence[float]]
     agrees: Mapping[int, Sequence[bool]]
     state: Sequence[float]
+    dialled: Mapping[float, Dialled] = field(default_factory=dict)
 
     @property
     def full(self) -> int:
         return max(self.values)
+
+    @property
+    def group(self) -> Group:
+        return group_of(kind for kind, count in (("image", self.images), ("audio", self.audios)) if count)
 
     @property
     def exits(self) -> Exits:
@@ -64,6 +82,7 @@ class Record:
             "confidence": {d: [round(c, 6) for c in row] for d, row in self.confidence.items()},
             "agrees": {d: "".join("01"[a] for a in row) for d, row in self.agrees.items()},
             "state": packed,
+            "dialled": {dial: [d.value, d.correct, round(d.layers, 4)] for dial, d in self.dialled.items()},
         }
         return json.dumps(raw, ensure_ascii=False)
 
@@ -86,6 +105,10 @@ def read_record(line: str) -> Record:
             confidence=_by_depth(raw["confidence"]),
             agrees={depth: [c == "1" for c in row] for depth, row in _by_depth(raw["agrees"]).items()},
             state=struct.unpack(f"<{len(packed) // 4}f", packed),
+            dialled={
+                float(dial): Dialled(float(value), bool(correct), float(layers))
+                for dial, (value, correct, layers) in raw.get("dialled", {}).items()
+            },
         )
     except (ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise ConfigError(f"not a calibration record: {error}") from error

@@ -43,8 +43,7 @@ def planner_for(
         logger.warning("[DYNAMIC GRAPH] calibration not used: it knows exits %s, the model has %s",
                        calibration.depths, depths)  # fmt: skip
         calibration = None
-    certified = None if calibration is None else calibration.thresholds_for(config.exit_risk)
-    if config.exit_policy == "confidence" and certified is None:
+    if config.exit_policy == "confidence" and (calibration is None or not calibration.certifies(config.exit_risk)):
         raise ConfigError(
             f"exit policy confidence: no exits of this model are certified for a risk of {config.exit_risk:g}; run "
             "`autoglm-phone exits calibrate`, or choose auto, lossless or full",

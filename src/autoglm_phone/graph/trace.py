@@ -13,7 +13,8 @@ class Trace:
 
     layers: depths at which the model can be left, the whole decoder last. depths: layers of each output token, in
     order. caught_up: tokens that a deeper segment processed later than the shallower one, by depth.
-    drafted / accepted: lossless mode; drafts: of each verification, (tokens that came of it, drafts, drafts accepted).
+    drafted / accepted: tokens that others were written behind before they were decided, and those that proved right;
+    drafts: lossless mode, of each verification, (tokens that came of it, drafts, drafts accepted).
     towers: (name, "ran" | "cached", ms, loaded cold).
     rewrites: (output token, what changed, reason). pages: (output token, live pages) at every change.
     """

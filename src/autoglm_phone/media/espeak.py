@@ -41,6 +41,8 @@ class EspeakVoice:
     """name: language, or language+variant ("en-us+f2"). rate: words/min. pitch, pitch_range: 0–99. volume: 0–200.
 
     word_gap: extra pause between words, in units of 10 ms. volume 60 keeps every variant below full scale.
+    definition: the text of an espeak-ng voice file (language, phonemes, replace, formant, ... one a line), used
+    instead of the voice that `name` finds; the name is then a label.
     """
 
     name: str
@@ -49,6 +51,15 @@ class EspeakVoice:
     pitch_range: int = 50
     volume: int = 60
     word_gap: int = 0
+    definition: str = ""
+
+    def __post_init__(self) -> None:
+        # espeak would speak English with the rest of the lines ignored.
+        if self.definition and not self.definition.startswith("language "):
+            raise ConfigError(
+                f"the definition of voice {self.name!r} starts with {self.definition[:30]!r}; "
+                "its first line has to be `language CODE`"
+            )
 
 
 def _paths() -> tuple[str, str]:
@@ -190,13 +201,18 @@ def _ask(request: dict[str, Any], names: Sequence[str]) -> bytes:
 def speak(segments: Sequence[tuple[str, EspeakVoice]], seed: int = 1) -> np.ndarray:
     """Speak the segments one after the other. Returns int16 [T] at 22.05 kHz; `seed` drives breath noise."""
     parts = [
-        [text.replace("\0", " "), v.name, *(int(x) for x in (v.rate, v.pitch, v.pitch_range, v.volume, v.word_gap))]
+        [
+            text.replace("\0", " "),
+            v.name,
+            v.definition,
+            *(int(x) for x in (v.rate, v.pitch, v.pitch_range, v.volume, v.word_gap)),
+        ]
         for text, v in segments
     ]
     names = sorted({voice.name for _, voice in segments})
     return np.frombuffer(_ask({"segments": parts, "seed": seed & 0x7FFFFFFF}, names), np.int16)
 
 
-def phonemes(text: str, name: str) -> str:
-    """The phonemes that espeak speaks for this text, in its ASCII notation."""
-    return _ask({"text": text.replace("\0", " "), "name": name}, [name]).decode()
+def phonemes(text: str, name: str, definition: str = "") -> str:
+    """The phonemes that espeak speaks for this text, in its ASCII notation; name and definition as in `EspeakVoice`."""
+    return _ask({"text": text.replace("\0", " "), "name": name, "definition": definition}, [name]).decode()

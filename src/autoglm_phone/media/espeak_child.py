@@ -7,6 +7,9 @@ length and JSON; replies go to stdout as one byte of kind, a uint32 length and t
 
 espeak keeps the state of its wave generator (flutter phase, noise, echo) from one utterance to the next. The library is
 unloaded after each utterance (0.6 ms to load again): an utterance depends on its arguments alone, bit for bit.
+
+A voice comes by name or as the text of a voice file. espeak reads voices from files alone, so the text goes into a file
+in memory that nobody else sees and that ends with the call (a temporary one where the system has no such files).
 """
 
 from __future__ import annotations
@@ -68,15 +71,49 @@ def _library(path: str, data: bytes) -> Iterator[ctypes.CDLL]:
         _ctypes.dlclose(library._handle)
 
 
-def _set_voice(library: ctypes.CDLL, name: str, values: list[int]) -> None:
-    if library.espeak_SetVoiceByName(name.encode()) != 0:
+@contextmanager
+def _voice_file(definition: str) -> Iterator[str]:
+    """A path to a file of this content. espeak puts paths in lower case and cuts them at 59 characters."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("voice")
+        try:
+            os.write(descriptor, definition.encode())
+            yield f"/proc/self/fd/{descriptor}"
+        finally:
+            os.close(descriptor)
+    else:
+        from tempfile import TemporaryDirectory
+
+        with TemporaryDirectory() as folder:
+            before = os.getcwd()
+            with open(os.path.join(folder, "voice"), "w", encoding="utf-8") as file:
+                file.write(definition)
+            os.chdir(folder)  # a relative path is short and lower-case wherever the system keeps its temporary files
+            try:
+                yield "voice"
+            finally:
+                os.chdir(before)
+
+
+def _choose(library: ctypes.CDLL, name: str, definition: str) -> None:
+    """The voice of this definition, or of this name if there is none."""
+    if definition:
+        with _voice_file(definition) as path:
+            status = library.espeak_ng_SetVoiceByFile(path.encode())
+    else:
+        status = library.espeak_SetVoiceByName(name.encode())
+    if status != 0:
         raise FaultError("voice")
+
+
+def _set_voice(library: ctypes.CDLL, name: str, definition: str, values: list[int]) -> None:
+    _choose(library, name, definition)
     for number, value in zip(PARAMETERS, values, strict=True):
         library.espeak_SetParameter(number, value, 0)
 
 
 def _speak(library: ctypes.CDLL, segments: list[list[Any]], seed: int) -> bytes:
-    """segments: [text, voice name, *values of PARAMETERS]."""
+    """segments: [text, voice name, voice file's text or "", *values of PARAMETERS]."""
     global _size
     _chunks.clear()
     _size = 0
@@ -87,8 +124,8 @@ def _speak(library: ctypes.CDLL, segments: list[list[Any]], seed: int) -> bytes:
     synth.argtypes = [
         ctypes.c_char_p, ctypes.c_size_t, word, ctypes.c_int, word, word, ctypes.c_void_p, ctypes.c_void_p
     ]  # fmt: skip
-    for text, name, *values in segments:
-        _set_voice(library, name, values)
+    for text, name, definition, *values in segments:
+        _set_voice(library, name, definition, values)
         encoded = text.encode("utf-8", "replace")
         synth(encoded, len(encoded) + 1, 0, 1, 0, UTF8, None, None)
     if _size > MAX_BYTES:
@@ -96,9 +133,8 @@ def _speak(library: ctypes.CDLL, segments: list[list[Any]], seed: int) -> bytes:
     return b"".join(_chunks)
 
 
-def _phonemes(library: ctypes.CDLL, text: str, name: str) -> bytes:
-    if library.espeak_SetVoiceByName(name.encode()) != 0:
-        raise FaultError("voice")
+def _phonemes(library: ctypes.CDLL, text: str, name: str, definition: str) -> bytes:
+    _choose(library, name, definition)
     translate = library.espeak_TextToPhonemes
     translate.restype = ctypes.c_char_p
     translate.argtypes = [ctypes.POINTER(ctypes.c_void_p), ctypes.c_int, ctypes.c_int]
@@ -115,7 +151,7 @@ def _answer(path: str, data: bytes, request: dict[str, Any]) -> tuple[bytes, byt
         with _library(path, data) as library:
             if "segments" in request:
                 return b"A", _speak(library, request["segments"], request["seed"])
-            return b"T", _phonemes(library, request["text"], request["name"])
+            return b"T", _phonemes(library, request["text"], request["name"], request.get("definition", ""))
     except FaultError as fault:
         return b"E", str(fault).encode()
 

@@ -11,31 +11,22 @@ The idea of sharing one exact cache between depths is that of self-speculative d
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor
 
-from autoglm_phone.engine.interface import Row, Steering
+from autoglm_phone.engine.interface import Row
 from autoglm_phone.graph.costs import SegmentCosts
-from autoglm_phone.runner.batch import Batch
-from autoglm_phone.runner.company import Company
 from autoglm_phone.runner.decoder import Decoder
-from autoglm_phone.runner.drafting import draft
-from autoglm_phone.runner.exits import confidences
-from autoglm_phone.runner.lane import Lane, Reading
+from autoglm_phone.runner.lane import Lane
 from autoglm_phone.runner.pacing import Pacing
-from autoglm_phone.runner.pending import joined
-from autoglm_phone.runner.placed import Placed, insert_states, place, token_ids
+from autoglm_phone.runner.run import Run
 from autoglm_phone.runner.sampler import Sampler
-from autoglm_phone.runner.scoring import LOGIT_ROWS, prompt_logprobs
 from autoglm_phone.runner.state import RequestState
 
 LogitProbe = Callable[[str, int, Tensor], None]
 ExitProbe = Callable[[str, int, int, Tensor], None]
 DepthProbe = Callable[[Tensor], tuple[float, ...]]
-Span = tuple[RequestState, int, int]
 
 
 class Cascade(Pacing):
@@ -52,12 +43,13 @@ class Cascade(Pacing):
         depth_probe: boundary state [H] of a prompt's last token after the first segment → scores for the planner.
     """
 
-    def __init__(self, decoder: Decoder, sampler: Sampler, page_size: int, pending_bytes: int):
+    def __init__(self, decoder: Decoder, sampler: Sampler, page_size: int, pending_bytes: int, max_model_len: int):
         super().__init__(decoder.num_segments, decoder.backend.device.type)
         self.decoder = decoder
         self.sampler = sampler
         self.page_size = page_size
         self.pending_bytes = pending_bytes
+        self.max_model_len = max_model_len
         self.ends = [end for _, end in decoder.spec.segments]
         self.probe: LogitProbe | None = None
         self.exit_probe: ExitProbe | None = None
@@ -67,6 +59,13 @@ class Cascade(Pacing):
         """A draft of it would be the last: there is nothing to write ahead."""
         sampling = lane.sequence.sampling
         return token in sampling.stop_token_ids or (not sampling.ignore_eos and token in self.sampler.eos_token_ids)
+
+    def head(self, states: Tensor, boundary: int) -> Tensor:
+        """Logits [rows, V] of states after so many segments."""
+        start = self.clock()
+        logits = self.decoder.logits(states, boundary - 1)
+        self.note(SegmentCosts.HEAD, states.shape[0], self.clock() - start)
+        return logits
 
     def read(self, lane: Lane, boundary: int, position: int, logits: Tensor) -> None:
         if self.exit_probe is not None:
@@ -91,295 +90,3 @@ class Cascade(Pacing):
             lane.seconds = [0.0] * len(self.ends)
             lanes.append(lane)
         return Run(self, lanes, self.pending_bytes - held, len(states))
-
-
-class Run:
-    """One step. room: bytes that waiting states may still take. crowd: sequences that are running."""
-
-    def __init__(self, cascade: Cascade, lanes: list[Lane], room: int, crowd: int):
-        self.cascade = cascade
-        self.decoder = cascade.decoder
-        self.lanes = lanes
-        self.room = room
-        self.readings: list[Reading] = []
-        self._batch: Batch | None = None
-        self._spans: list[Span] = []
-        # A step of nothing but sequences that decode and may leave early; they are what the gate judges.
-        self._exiting = bool(lanes) and all(
-            lane.row.first <= 1 and lane.row.samples and lane.sequence.num_output and lane.sequence.rule.thresholds
-            for lane in lanes
-        )
-        self.open = cascade.gate.opens(len(lanes)) if self._exiting else not cascade.gate.shut(crowd)
-        self.company = Company(cascade.gate.company(len(lanes)) if self._exiting and self.open else 1, lanes)
-
-    def finish(self, steering: Steering) -> list[Reading]:
-        """Take all rows as deep as they go."""
-        count = self.decoder.num_segments
-        going: list[Lane] = []
-        hidden: Tensor | None = None
-        self._go_through(steering)
-        for segment in range(count):
-            resting = segment == 1 and self.company.resting
-            entering = [] if resting else [lane for lane in self.lanes if lane.row.first == segment]
-            if entering:
-                going, hidden = self._enter(segment, going, entering, hidden)
-            if not going or hidden is None:
-                continue
-            hidden = self._pass(segment, going, hidden)
-            boundary = segment + 1
-            if boundary == count or any(self._stops(lane, boundary) for lane in going):
-                going, hidden = self._turn(boundary, going, hidden, steering)
-        return self.readings
-
-    def _go_through(self, steering: Steering) -> None:
-        """Ask at once for the segments behind which nothing is to be decided for a lane: their boundaries are free."""
-        for lane in self.lanes:
-            sequence = lane.sequence
-            if lane.depth == sequence.cap or sequence.rule.provisional or not lane.complete or lane.forced:
-                continue
-            stop = min(self._asks(lane), default=sequence.cap)
-            while lane.depth < stop and sequence.frontiers[lane.depth] == lane.start:
-                if steering.extend(sequence, lane.depth, lane.end) < lane.end:
-                    break
-                lane.depth += 1
-
-    def _asks(self, lane: Lane) -> frozenset[int]:
-        if lane.asks is None:
-            exits = lane.state.exits
-            lane.asks = frozenset(b for b in lane.sequence.rule.thresholds if self.open and exits.ask(b))
-        return lane.asks
-
-    def note_drafting(self, tokens: int, seconds: float) -> None:
-        """The step is over: tell the controllers what it gave and took, if nothing else went on in it."""
-        if self._exiting and self.open:
-            self.cascade.gate.note_step(len(self.lanes), seconds, tokens)
-        depths = {lane.sequence.rule.draft for lane in self.lanes}
-        if len(depths) == 1 and 0 not in depths and all(lane.row.count == 1 and lane.left for lane in self.lanes):
-            self.cascade.drafting.note_step(depths.pop(), [lane.drafted for lane in self.lanes], tokens, seconds)
-
-    def _enter(
-        self, segment: int, going: list[Lane], entering: list[Lane], hidden: Tensor | None
-    ) -> tuple[list[Lane], Tensor]:
-        """Lanes that begin at this segment join those that come out of the one before it."""
-        lanes = going + entering
-        if segment == 0:
-            placed = self._arrange(lanes)
-            hidden = self.decoder.embed(torch.from_numpy(token_ids(placed)).to(self.decoder.backend.device))
-            for p in placed:
-                insert_states(hidden, p)
-            return self._in_order(lanes), hidden
-        parts = [hidden[lane.first : lane.last + 1] for lane in going]  # type: ignore[index]
-        for lane in entering:
-            parts.append(lane.state.pending.get(segment, lane.start, lane.end).clone())
-            self._note_caught_up(lane, segment, lane.end - lane.start)
-        return self._regroup(lanes, parts)
-
-    def _regroup(self, lanes: list[Lane], parts: list[Tensor]) -> tuple[list[Lane], Tensor]:
-        """Put lanes and their states into the order of a pass."""
-        placed = self._arrange(lanes)
-        by_state = {id(lane.state): part for lane, part in zip(lanes, parts, strict=True)}
-        return self._in_order(lanes), joined([by_state[id(p.state)] for p in placed])
-
-    def _arrange(self, lanes: list[Lane]) -> list[Placed]:
-        """Places for the lanes' tokens in hand; sets each lane's `first`."""
-        spans = [(lane.state, lane.start, lane.end) for lane in lanes]
-        placed, order = place(spans)
-        for p, index in zip(placed, order, strict=True):
-            lanes[index].first = p.first
-        self._batch = Batch(placed, self.decoder.spec, self.decoder.backend, self.cascade.page_size)
-        return placed
-
-    @staticmethod
-    def _in_order(lanes: list[Lane]) -> list[Lane]:
-        return sorted(lanes, key=lambda lane: lane.first)
-
-    def _pass(self, segment: int, lanes: list[Lane], hidden: Tensor) -> Tensor:
-        """Through one segment."""
-        assert self._batch is not None  # internal: made before the first pass
-        start, cost = time.perf_counter(), self.cascade.clock()
-        hidden = self.decoder.run_batch(segment, hidden, self._batch)
-        cost = self.cascade.clock() - cost
-        verifying = SegmentCosts.VERIFY if any(lane.drafted for lane in lanes) else 0
-        self.cascade.note(verifying + segment, hidden.shape[0], cost)
-        share = (time.perf_counter() - start) / hidden.shape[0]
-        for lane in lanes:
-            lane.frontiers[segment] = lane.end
-            lane.seconds[segment] += share * (lane.end - lane.start)
-        return hidden
-
-    @staticmethod
-    def _stops(lane: Lane, boundary: int) -> bool:
-        """Whether there is anything to decide for the lane: not where the scheduler has decided already."""
-        return boundary >= lane.depth or (lane.row.drafts > 0 and boundary == lane.sequence.rule.draft)
-
-    def _turn(
-        self, boundary: int, lanes: list[Lane], hidden: Tensor, steering: Steering
-    ) -> tuple[list[Lane], Tensor | None]:
-        """Decide for each lane at a boundary; returns those that go on and their states."""
-        for lane in lanes:
-            self._refine(lane, boundary, hidden, steering)
-        ended = [lane for lane in lanes if boundary >= lane.sequence.cap]
-        if ended:
-            self._end(boundary, ended, hidden)
-        asking = [lane for lane in lanes if boundary < lane.sequence.cap and self._may_leave(lane, boundary)]
-        if asking:
-            self._leave(boundary, asking, hidden)
-        if self._exiting and self.open and boundary < self.decoder.num_segments:
-            there = [lane for lane in lanes if boundary < lane.sequence.cap]
-            self.cascade.gate.note(boundary, sum(lane.left == boundary for lane in there), len(there))
-        drafting = [lane for lane in lanes if lane.row.drafts and boundary == lane.sequence.rule.draft]
-        if drafting:
-            draft(self.cascade, boundary, drafting, hidden)
-        going: list[Lane] = []
-        parts: list[Tensor] = []
-        same = not drafting
-        held = self.company.gather(lanes, self.room, hidden[0].nbytes) if boundary == 1 else []
-        for lane in held:
-            self._keep(lane, boundary, hidden)
-            lane.goal = max(lane.goal, 2)
-        resting = set(map(id, held))
-        for lane in lanes:
-            if boundary >= lane.sequence.cap or id(lane) in resting:
-                same = False
-                continue
-            part = None
-            if not self._waits(lane, boundary, hidden):
-                before = (lane.start, lane.end)
-                part = self._go_on(lane, boundary, hidden, steering)
-                same = same and before == (lane.start, lane.end)
-            if part is None:
-                same = False
-                continue
-            going.append(lane)
-            parts.append(part)
-        if same or not going:
-            return going, hidden if going else None
-        return self._regroup(going, parts)
-
-    def _refine(self, lane: Lane, boundary: int, hidden: Tensor, steering: Steering) -> None:
-        """Let the planner see the state of a prompt's last token."""
-        sequence = lane.sequence
-        if sequence.rule.provisional and boundary == 1 and lane.complete and self.cascade.depth_probe is not None:
-            steering.refine(sequence, self.cascade.depth_probe(hidden[lane.last]))
-            lane.goal = sequence.goal
-            for segment in range(sequence.cap, len(lane.frontiers)):
-                lane.frontiers[segment] = 0
-
-    def _may_leave(self, lane: Lane, boundary: int) -> bool:
-        """Whether the lane's newest token could be read here."""
-        if lane.left or not lane.complete or boundary < lane.goal or boundary not in lane.sequence.rule.thresholds:
-            return False
-        return lane.forced or boundary in self._asks(lane)
-
-    def _leave(self, boundary: int, asking: list[Lane], hidden: Tensor) -> None:
-        """Read the newest token of those lanes that are confident enough."""
-        logits = self._read(boundary, asking, hidden)
-        values = confidences(logits)
-        sure = [
-            index
-            for index, lane in enumerate(asking)
-            if values[index] >= lane.sequence.rule.thresholds[boundary] or lane.forced
-        ]
-        for index, lane in enumerate(asking):
-            if not lane.forced:
-                lane.state.exits.note(boundary, index in sure)
-        if not sure:
-            return
-        leaving = [asking[index] for index in sure]
-        self._take_reading(boundary, leaving, logits if len(sure) == len(asking) else logits[sure])
-
-    def _end(self, boundary: int, lanes: list[Lane], hidden: Tensor) -> None:
-        """These lanes have come as deep as they may."""
-        cascade = self.cascade
-        for lane in lanes:
-            lane.prompt_logprobs = prompt_logprobs(self.decoder, lane, boundary, hidden)
-            if cascade.probe is not None and boundary == len(cascade.ends):
-                end = lane.last + 1 - lane.drafted
-                for i in range(lane.first, end, LOGIT_ROWS):
-                    states = hidden[i : min(i + LOGIT_ROWS, end)]
-                    cascade.probe(lane.sequence.request_id, lane.start + i - lane.first, self.decoder.logits(states))
-        reading = [lane for lane in lanes if lane.complete and not lane.left]
-        for lane in reading:
-            if lane.sequence.sampling.max_tokens == 0:
-                lane.left = boundary
-        reading = [lane for lane in reading if not lane.left]
-        if reading:
-            self._take_reading(boundary, reading, self._read(boundary, reading, hidden))
-
-    def _read(self, boundary: int, lanes: list[Lane], hidden: Tensor) -> Tensor:
-        """Logits [lanes, V] of the lanes' newest tokens."""
-        rows = [row for lane in lanes for row in range(lane.last - lane.drafted, lane.last + 1)]
-        if len(rows) != hidden.shape[0] or rows != list(range(len(rows))):
-            hidden = hidden.index_select(0, torch.tensor(rows, device=hidden.device))
-        start = self.cascade.clock()
-        logits = self.decoder.logits(hidden, boundary - 1)
-        self.cascade.note(SegmentCosts.HEAD, len(rows), self.cascade.clock() - start)
-        return logits
-
-    def _take_reading(self, boundary: int, lanes: list[Lane], logits: Tensor) -> None:
-        row = 0
-        for lane in lanes:
-            lane.left = boundary
-            row += lane.drafted
-            if self.cascade.exit_probe is not None and not lane.drafted:
-                self.cascade.read(lane, boundary, lane.end - 1, logits[row])
-            row += 1
-        self.readings.append(Reading(lanes, logits))
-
-    def _waits(self, lane: Lane, boundary: int, hidden: Tensor) -> bool:
-        """Keep the lane's states here for later, if nobody needs them deeper now and there is room."""
-        rule = lane.sequence.rule
-        exits = boundary in rule.thresholds or (rule.provisional and boundary == 1)
-        if not exits or boundary < lane.goal or (lane.complete and not lane.left):
-            return False
-        size = (lane.end - lane.start) * hidden.shape[1] * hidden.element_size()
-        if size > self.room:
-            return False
-        self._keep(lane, boundary, hidden)
-        return True
-
-    def _keep(self, lane: Lane, boundary: int, hidden: Tensor) -> None:
-        states = hidden[lane.first : lane.last + 1]
-        lane.state.pending.put(boundary, lane.start, states)
-        self.room -= states.shape[0] * states.shape[1] * states.element_size()
-
-    def _go_on(self, lane: Lane, boundary: int, hidden: Tensor, steering: Steering) -> Tensor | None:
-        """States of the lane's tokens for the next segment, waiting ones included; None if it stops here for now.
-
-        Sets the lane's tokens in hand.
-        """
-        sequence, pending = lane.sequence, lane.state.pending
-        begin = lane.frontiers[boundary]
-        if not lane.left and lane.complete:
-            lane.goal = max(lane.goal, boundary + 1)
-        if not pending.covers(boundary, begin, lane.start):
-            if not lane.left:
-                lane.rewind = begin
-            return None
-        end = lane.end
-        if boundary >= lane.depth or begin != lane.start:
-            end = steering.extend(sequence, boundary, lane.end)
-        if end < lane.end:
-            self._keep(lane, boundary, hidden)
-            if end <= begin:
-                return None
-        waiting = min(end, lane.start) - begin
-        if waiting:
-            self._note_caught_up(lane, boundary, waiting)
-        parts = []
-        if begin < lane.start:
-            parts.append(pending.get(boundary, begin, min(end, lane.start)))
-        if end > lane.start:
-            parts.append(hidden[lane.first : lane.first + end - lane.start])
-        if lane.tail is not None:
-            parts.append(lane.tail)
-            end += lane.tail.shape[0]
-            lane.tail = None
-        lane.start, lane.end = begin, end
-        # A pass may overwrite its input, and what waits must survive a pass that fails.
-        return joined(parts) if len(parts) > 1 or not waiting else parts[0].clone()
-
-    def _note_caught_up(self, lane: Lane, segment: int, count: int) -> None:
-        ends = self.cascade.ends
-        lane.caught_up[ends[segment]] += count
-        lane.layers_caught_up += count * (ends[segment] - ends[segment - 1])

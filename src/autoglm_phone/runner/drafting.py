@@ -17,7 +17,6 @@ from torch import Tensor
 
 from autoglm_phone.engine.interface import RowResult
 from autoglm_phone.engine.request import TokenLogprob
-from autoglm_phone.graph.costs import SegmentCosts
 from autoglm_phone.runner.batch import Batch
 from autoglm_phone.runner.exits import confidences
 from autoglm_phone.runner.lane import Lane, Reading
@@ -35,16 +34,14 @@ def draft(cascade: Cascade, boundary: int, lanes: Sequence[Lane], hidden: Tensor
     hidden: states of the pass that ended at `boundary`, the newest token of each lane among them. Stops a lane where it
     would end the request, or where the controller expects no gain (unless the client set the length).
     """
-    decoder, controller = cascade.decoder, cascade.drafting
+    controller = cascade.drafting
     chances = dict.fromkeys(map(id, lanes), 1.0)
     tails: dict[int, list[Tensor]] = {id(lane): [] for lane in lanes}
     alive = list(lanes)
     rows = [lane.last for lane in alive]
     while alive:
         states = hidden if rows == list(range(hidden.shape[0])) else hidden.index_select(0, _index(rows, hidden))
-        start = cascade.clock()
-        logits = decoder.logits(states, boundary - 1)
-        cascade.note(SegmentCosts.HEAD, len(alive), cascade.clock() - start)
+        logits = cascade.head(states, boundary)
         sure = confidences(logits)
         results = cascade.sampler.sample(logits, [lane.state.sampling for lane in alive], logprobs=False)
         kept = []
@@ -63,7 +60,7 @@ def draft(cascade: Cascade, boundary: int, lanes: Sequence[Lane], hidden: Tensor
             kept.append(lane)
         if not kept:
             break
-        hidden = _shallow_pass(cascade, boundary, kept)
+        hidden = shallow_pass(cascade, boundary, kept)
         for row, lane in enumerate(kept):
             tails[id(lane)].append(hidden[row : row + 1])
         rows = [row for row, lane in enumerate(kept) if lane.drafted < lane.row.drafts]
@@ -74,10 +71,10 @@ def draft(cascade: Cascade, boundary: int, lanes: Sequence[Lane], hidden: Tensor
             lane.tail = joined(tails[id(lane)])
 
 
-def _shallow_pass(cascade: Cascade, boundary: int, lanes: Sequence[Lane]) -> Tensor:
+def shallow_pass(cascade: Cascade, boundary: int, lanes: Sequence[Lane]) -> Tensor:
     """The newest draft of each lane through the first segments: states [lanes, H]."""
     decoder = cascade.decoder
-    ends = [len(lane.sequence.tokens) + lane.drafted for lane in lanes]
+    ends = [len(lane.sequence.tokens) + len(lane.state.drafts) for lane in lanes]
     placed, order = place([(lane.state, end - 1, end) for lane, end in zip(lanes, ends, strict=True)])
     batch = Batch(placed, decoder.spec, decoder.backend, cascade.page_size)
     hidden = decoder.embed(torch.from_numpy(token_ids(placed)).to(decoder.backend.device))
@@ -145,7 +142,7 @@ def _take_plain(
     cascade: Cascade, lanes: Sequence[Lane], offsets: dict[int, int], tokens: dict[int, list[int]], logits: Tensor
 ) -> list[Lane]:
     """Tokens of the lanes for which these are the most likely ones and nothing else; returns the other lanes."""
-    plain = [lane for lane in lanes if _is_plain(lane, cascade.sampler)]
+    plain = [lane for lane in lanes if is_plain(lane, cascade.sampler, lane.drafted)]
     if not plain:
         return list(lanes)
     best = logits.argmax(dim=-1).tolist()
@@ -159,7 +156,8 @@ def _take_plain(
     return [lane for lane in lanes if lane not in plain]
 
 
-def _is_plain(lane: Lane, sampler: Sampler) -> bool:
+def is_plain(lane: Lane, sampler: Sampler, ahead: int) -> bool:
+    """Its tokens, up to one behind so many ahead, are the most likely ones and nothing else."""
     state, params = lane.state.sampling, lane.sequence.sampling
     return (
         params.temperature < GREEDY_BELOW
@@ -168,7 +166,7 @@ def _is_plain(lane: Lane, sampler: Sampler) -> bool:
         and not state.penalizes_all
         and not state.penalizes_output
         and lane.sequence.matcher is None
-        and (state.thought is None or state.thought.is_free(lane.drafted + 1))
+        and (state.thought is None or state.thought.is_free(ahead + 1))
         and state.num_output >= params.min_tokens
     )
 

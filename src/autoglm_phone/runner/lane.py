@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -13,14 +14,19 @@ from autoglm_phone.engine.request import TokenLogprob
 from autoglm_phone.engine.sequence import Sequence as EngineSequence
 from autoglm_phone.runner.state import RequestState
 
+if TYPE_CHECKING:
+    from autoglm_phone.runner.ahead import Ahead
+
 
 @dataclass
 class Lane:
     """A row of the step. It has tokens [start, end) in hand, whose states are rows [first, …) of the last pass.
 
     frontiers: of its sequence, as they will be. goal: see Progress. depth: segments that are sure to have pages and
-    budget for its tokens. asks: boundaries at which its newest token is to be read, to see whether it may leave; None:
-    not decided yet. left: segments after which it was read; 0: not yet. accepted: drafts that were right.
+    budget for its tokens. asks: by boundary, whether its newest token is to be read there, to see whether it may leave;
+    where that was decided. left: segments after which it was read; 0: not yet. accepted: drafts that were right.
+    ahead: what it has written ahead under `confidence`; its tokens in hand are then those up to its last open place.
+    depths: layers of each token that it gave, where they differ.
     """
 
     row: Row
@@ -30,7 +36,7 @@ class Lane:
     depth: int
     start: int = 0
     end: int = 0
-    asks: frozenset[int] | None = None
+    asks: dict[int, bool] = field(default_factory=dict)
     first: int = 0
     left: int = 0
     rewind: int | None = None
@@ -42,6 +48,8 @@ class Lane:
     layers_caught_up: int = 0
     seconds: list[float] = field(default_factory=list)
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
+    ahead: Ahead | None = None
+    depths: tuple[int, ...] = ()
 
     @property
     def sequence(self) -> EngineSequence:
@@ -70,6 +78,7 @@ class Lane:
             done=self.left > 0,
             rewind=self.rewind,
             depth=ends[self.left - 1] if self.left else 0,
+            depths=self.depths,
             drafted=self.drafted,
             accepted=self.accepted,
             caught_up=tuple(self.caught_up.items()),

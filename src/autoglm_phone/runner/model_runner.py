@@ -21,7 +21,6 @@ from autoglm_phone.models.glm4v.positions import mrope_positions
 from autoglm_phone.runner.cascade import Cascade, LogitProbe
 from autoglm_phone.runner.cross_memory import CrossMemoryBuilder
 from autoglm_phone.runner.decoder import Decoder
-from autoglm_phone.runner.drafting import sample_all
 from autoglm_phone.runner.offload import PinnedSegments
 from autoglm_phone.runner.pending import PendingStates
 from autoglm_phone.runner.profiling import profile
@@ -61,7 +60,7 @@ class ModelRunner:
         self.vocab_size = spec.vocab_size
         self.eos_token_ids = spec.eos_token_ids
         self.cache_namespace = cache_namespace
-        self.cascade = Cascade(decoder, Sampler(spec.eos_token_ids), page_size, pending_memory)
+        self.cascade = Cascade(decoder, Sampler(spec.eos_token_ids), page_size, pending_memory, max_model_len)
         self.adapters: Mapping[str, str] = {} if decoder.adapters is None else decoder.adapters.digests
         self.drafting: DraftController | None = self.cascade.drafting
         self.layout = DepthLayout(tuple(end for _, end in spec.segments), frozenset(decoder.weights.exits))
@@ -172,8 +171,8 @@ class ModelRunner:
         pairs = [(row, self._states[row.sequence.request_id]) for row in rows]
         run = self.cascade.begin(pairs, list(self._states.values()))
         start = self.cascade.clock()
-        readings = run.finish(steering)
-        sampled = sample_all(self.cascade, readings) if readings else {}
+        run.finish(steering)
+        sampled = run.results()
         tokens = sum(len(result.token_ids) for result in sampled.values())
         run.note_drafting(tokens, self.cascade.clock() - start)
         out = []

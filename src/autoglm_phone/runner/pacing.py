@@ -6,13 +6,15 @@ import time
 
 import torch
 
-from autoglm_phone.graph.controller import CostTable, ExitGate, seed
+from autoglm_phone.graph.ahead import AheadController
+from autoglm_phone.graph.controller import CostTable, seed
 from autoglm_phone.graph.costs import SegmentCosts
 from autoglm_phone.graph.drafting import DraftController
+from autoglm_phone.graph.gate import ExitGate
 
 
 class Pacing:
-    """costs: of each pass, by rows. drafting, gate: when drafts and exits pay.
+    """costs: of each pass, by rows. drafting, ahead, gate: when drafts, writing ahead and exits pay.
 
     Args:
         device: "cpu" or "cuda".
@@ -24,6 +26,7 @@ class Pacing:
         self._start: CostTable | None = None
         self.costs = SegmentCosts()
         self.drafting = DraftController(num_segments, self.costs)
+        self.ahead = AheadController(num_segments, self.costs, self.drafting)
         self.gate = ExitGate(num_segments, self.costs)
 
     def clock(self) -> float:
@@ -49,4 +52,5 @@ class Pacing:
         if self._start is not None:
             seed(self.costs, self._start)
         self.drafting.forget()
+        self.ahead.forget()
         self.gate = ExitGate(self._num_segments, self.costs)

@@ -38,6 +38,7 @@ class RequestState:
     drafts: list[int] = field(default_factory=list)
     looks: list[tuple[Look, int]] = field(default_factory=list)  # and which of its rows is meant
     waited: int = 0  # steps that its newest token has waited for company behind the first segment
+    calm: int = 0  # tokens since the last one that its exit was unsure of
     _tables: list[Ints] = field(default_factory=list)
     _lengths: list[int] = field(default_factory=list)  # entries of each table that are valid
     _epoch: int = -1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -52,6 +53,21 @@ class DecoderWeights:
     exits: dict[int, ExitWeights]
     memory: CrossMemoryWeights | None
 
+    @cached_property
+    def resting_bytes(self) -> int:
+        """Of what stays in memory as long as this does; what two handles share counts once. Counted once, as whoever
+        watches live memory asks after every step, and the walk takes as long as two layers."""
+        seen: dict[int, int] = {}  # of each storage: embedding and head may be one
+
+        def count(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            seen[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        moving = isinstance(self.segments, SegmentStore)
+        map_tensors(replace(self, segments=[] if moving else list(self.segments)), count)
+        return sum(seen.values())
+
 
 def load_decoder(
     checkpoint: Checkpoint | QuantizedCheckpoint,
@@ -98,18 +114,9 @@ def load_decoder(
 
 
 def weight_bytes(weights: DecoderWeights) -> int:
-    """Bytes of decoder weights in memory now; what two handles share counts once."""
-    seen: dict[int, int] = {}  # of each storage: embedding and head may be one
-
-    def count(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        seen[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
+    """Bytes of decoder weights in memory now."""
     segments = weights.segments
-    moving = isinstance(segments, SegmentStore)
-    map_tensors(replace(weights, segments=[] if moving else list(segments)), count)
-    return sum(seen.values()) + (segments.resident_bytes if isinstance(segments, SegmentStore) else 0)
+    return weights.resting_bytes + (segments.resident_bytes if isinstance(segments, SegmentStore) else 0)
 
 
 def _offloaded(

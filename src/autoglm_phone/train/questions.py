@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,7 +13,7 @@ from tokenizers import Tokenizer
 from autoglm_phone.engine.request import MediaItem
 from autoglm_phone.models import registry as models
 from autoglm_phone.models.native.processing import content_hash
-from autoglm_phone.train.encode import ID, Encoder
+from autoglm_phone.train.encode import ID, IGNORE, Encoder
 from autoglm_phone.train.generate import Prepared, prepare_sample, split_answer
 from autoglm_phone.train.world import registry
 from autoglm_phone.train.world.sample import Sample, Split
@@ -22,11 +23,12 @@ Task = tuple[str, str, Split, int]  # model folder, category, split, index
 
 @dataclass(frozen=True)
 class Question:
-    """ids: the prompt. media: in prompt order."""
+    """ids: the prompt. media: in prompt order. reference: the sample's own answer, where its tokens are known."""
 
     sample: Sample
     ids: tuple[int, ...]
     media: tuple[MediaItem, ...]
+    reference: tuple[int, ...] = ()
 
 
 def draw(task: Task) -> Question:
@@ -48,7 +50,9 @@ def _native(folder: Path) -> Callable[[Sample], Question]:
 
     def encode(sample: Sample) -> Question:
         made = prepare_sample(sample, encoder, patches)
-        return Question(sample, tuple(made.ids), native_media(made))
+        row = encoder.row(sample.turns, random.Random(0))
+        reference = tuple(label for label in row.labels if label != IGNORE)
+        return Question(sample, tuple(made.ids), native_media(made), reference)
 
     return encode
 

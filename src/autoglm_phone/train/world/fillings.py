@@ -17,6 +17,7 @@ from autoglm_phone.train.world.sample import Split
 
 T = TypeVar("T")
 WORLD_SEED = 20261121
+HELD_OUT = 0.15  # share of a list of templates that training never sees
 
 
 def rng_for(category: str, split: Split, index: int, seed: int = WORLD_SEED) -> random.Random:
@@ -57,8 +58,14 @@ def compose(rng: random.Random, pool: str, make: Callable[[random.Random], T], s
     raise ConfigError(f"pool {pool!r} gave no value for split {split!r} in {tries} draws; widen it")
 
 
+def held_out(items: Sequence[T], share: float = HELD_OUT) -> tuple[T, ...]:
+    """The templates of a list that `template` keeps for unseen test samples: the last ones, at least one."""
+    cut = len(items) - max(1, int(len(items) * share)) if len(items) > 2 else len(items)
+    return tuple(items[cut:])
+
+
 def template(
-    rng: random.Random, pool: str, items: Sequence[T], split: Split, unseen: bool, held_out: float = 0.15
+    rng: random.Random, pool: str, items: Sequence[T], split: Split, unseen: bool, held_out: float = HELD_OUT
 ) -> T:
     """One phrase template. The last `held_out` part of the list (at least one) serves unseen test samples only."""
     cut = len(items) - max(1, int(len(items) * held_out)) if len(items) > 2 else len(items)

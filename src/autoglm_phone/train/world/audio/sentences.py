@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from itertools import pairwise
 
-from autoglm_phone.train.world.audio import patterns
+from autoglm_phone.train.world.audio import openings, patterns
 from autoglm_phone.train.world.audio import words as w
 from autoglm_phone.train.world.fillings import compose, template
 from autoglm_phone.train.world.lexicon import NAMES_EN
@@ -252,6 +252,11 @@ def crossed(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
     return ("" if lang == "zh" else " ").join(halves)
 
 
+def unlike(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
+    """A sentence whose build none of the others has (`openings`)."""
+    return openings.unlike(rng, lang)
+
+
 Maker = Callable[[random.Random, Lang, Split, bool], str]
 _MAKERS: tuple[tuple[Maker, float], ...] = (
     (command, 0.38),
@@ -262,12 +267,13 @@ _MAKERS: tuple[tuple[Maker, float], ...] = (
 )
 # Training hears more that cannot be guessed: transcripts of sentences with a new build were known ones that fit less.
 _TRAINING: tuple[tuple[Maker, float], ...] = (
-    (command, 0.29),
-    (plain, 0.08),
-    (everyday, 0.14),
+    (command, 0.25),
+    (plain, 0.07),
+    (everyday, 0.12),
     (facts, 0.13),
-    (jumble, 0.16),
-    (crossed, 0.20),
+    (jumble, 0.12),
+    (crossed, 0.13),
+    (unlike, 0.18),
 )
 
 

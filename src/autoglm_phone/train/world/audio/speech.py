@@ -13,13 +13,18 @@ from dataclasses import replace
 from autoglm_phone.errors import ConfigError
 from autoglm_phone.media.speech import TRANSCRIBE_PROMPT, detect_language, language_runs
 from autoglm_phone.train.world import registry
-from autoglm_phone.train.world.audio import voices
+from autoglm_phone.train.world.audio import patterns, voices
+from autoglm_phone.train.world.audio.asked_aloud import asked_aloud
+from autoglm_phone.train.world.audio.openings import teaches
 from autoglm_phone.train.world.audio.sentences import UNDECIDABLE, finished, sentence
 from autoglm_phone.train.world.audio.spoken import bare, canonical, spoken
 from autoglm_phone.train.world.audio.vocabulary import known
-from autoglm_phone.train.world.fillings import template
+from autoglm_phone.train.world.audio.wishes_sound import OBEY, ONLY_ANSWER, ONLY_WORDS, SCRIBE, TRANSCRIBE
+from autoglm_phone.train.world.fillings import held_out, template
+from autoglm_phone.train.world.phrasing import ask, rich
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Clip, Lang, Split, Turn
+from autoglm_phone.train.world.text.grammar_parse import say
 
 _TRANSCRIBE: dict[Lang, tuple[str, ...]] = {
     "zh": (
@@ -132,14 +137,20 @@ def _sentence(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str
     """A sentence of our own, all of whose words are taught by the training split."""
     for _ in range(200):
         text = finished(canonical(sentence(rng, lang, split, unseen), lang), lang)
-        if known(text):
+        if known(text) or (split == "train" and lang == "en" and teaches(text)):
             return text
     raise ConfigError(f"no sentence of known words in 200 draws for split {split!r}")
 
 
 def _content(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
     """What is said in a recording to transcribe: sentences of our own, or a question of another category."""
-    if not unseen and rng.random() < 0.2:
+    if split == "train" and rng.random() < 0.14:
+        pool = patterns.COMMANDS_ZH if lang == "zh" else patterns.COMMANDS_EN
+        asked = asked_aloud(rng, lang, held_out(pool))
+        text = sayable(asked, lang) if asked else None
+        if text is not None and known(text):
+            return finished(text, lang)
+    if not unseen and rng.random() < (0.32 if split == "train" else 0.2):
         available = [name for name in _SPOKEN if registry.is_available(name)]
         if available:
             found = spoken_question(rng, rng.choice(available), split, False, lang)
@@ -155,6 +166,43 @@ def _content(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
     return text
 
 
+def transcribe_prompt(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
+    """How someone asks for a transcript; in training mostly the grammar's words, and often the plain prompt.
+
+    The plain one is what /v1/audio/transcriptions sends.
+    """
+    if rich(rng, split):
+        if rng.random() < 0.15:
+            return TRANSCRIBE_PROMPT[lang]
+        if rng.random() < 0.06:
+            return say(rng, rng.choice(ONLY_WORDS[lang]))
+        found = ask(rng, TRANSCRIBE[lang], lang, held_out(_TRANSCRIBE[lang]))
+        if found and rng.random() < 0.1:
+            found = joined(found, say(rng, rng.choice(ONLY_WORDS[lang])), lang)
+        if found:
+            return found
+    return template(rng, f"speech.transcribe.{lang}", _TRANSCRIBE[lang], split, unseen)
+
+
+def obey_prompt(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
+    """How someone asks that a recording be answered."""
+    if rich(rng, split):
+        if rng.random() < 0.06:
+            return say(rng, rng.choice(ONLY_ANSWER[lang]))
+        found = ask(rng, OBEY[lang], lang, held_out(_OBEY[lang]))
+        if found and rng.random() < 0.1:
+            found = joined(found, say(rng, rng.choice(ONLY_ANSWER[lang])), lang)
+        if found:
+            return found
+    return template(rng, f"speech.obey.{lang}", _OBEY[lang], split, unseen)
+
+
+def joined(first: str, second: str, lang: Lang) -> str:
+    """Two sentences of one message."""
+    ended = first if first[-1] in "。.?？" else first + ("。" if lang == "zh" else ".")
+    return ended + second if lang == "zh" else f"{ended} {second}"
+
+
 def _difficulty(clip: Clip) -> int:
     seconds = len(clip.samples) / 16_000
     return 0 if seconds < 2 else 1 if seconds < 4.5 else 2 if seconds < 8 else 3
@@ -166,15 +214,23 @@ def _asr(rng: random.Random, split: Split, unseen: bool) -> Draft:
     text = _content(rng, lang, split, unseen)
     clip = clip_of(rng, text, split, lang)
     clips: tuple[Clip, ...] = (clip,)
-    prompt = template(rng, f"speech.transcribe.{asked}", _TRANSCRIBE[asked], split, unseen)
+    prompt = transcribe_prompt(rng, asked, split, unseen)
     turns: tuple[Turn, ...] = (Turn("user", around(rng, prompt)), Turn("assistant", text))
+    if split != "test" and rng.random() < 0.06:  # the system message says it all
+        turns = (
+            Turn("system", say(rng, rng.choice(SCRIBE[asked]))),
+            Turn("user", "<audio>"),
+            Turn("assistant", text),
+        )
     draw = rng.random()
     if draw < 0.08 and len(clip.samples) < 8 * 16_000:
         other_text = _sentence(rng, lang, split, False)
         other = clip_of(rng, other_text, split, lang)
         if draw < 0.05:  # an earlier recording in the same conversation
             clips = (other, clip)
-            turns = (Turn("user", around(rng, prompt)), Turn("assistant", other_text), *turns)
+            at = 1 if turns[0].role == "system" else 0
+            earlier = (Turn("user", around(rng, prompt)), Turn("assistant", other_text))
+            turns = (*turns[:at], *earlier, *turns[at:])
         else:  # two recordings in one message, of which one is asked for
             second = rng.random() < 0.5
             clips = (other, clip) if second else (clip, other)
@@ -196,7 +252,7 @@ def _spoken_task(rng: random.Random, split: Split, unseen: bool) -> Draft:
         draft, text = found
         text = finished(text, draft.lang)
         hint_lang: Lang = draft.lang
-        hint = template(rng, f"speech.obey.{hint_lang}", _OBEY[hint_lang], split, unseen) if rng.random() < 0.3 else ""
+        hint = obey_prompt(rng, hint_lang, split, unseen) if rng.random() < 0.3 else ""
         clip = clip_of(rng, text, split, draft.lang)
         answer = draft.turns[-1]
         if name in _THOUGHTFUL:

@@ -72,6 +72,11 @@ def _known() -> frozenset[str]:
     return frozenset(known)
 
 
+def unknown(text: str) -> set[str]:
+    """The words and Chinese characters of the text that training's lists do not hold."""
+    return set(_tokens(text)) - _known()
+
+
 def known(text: str) -> bool:
     """Whether each word and each Chinese character of the text is one that training teaches."""
     return _known().issuperset(_tokens(text))

@@ -308,11 +308,12 @@ _KINDS: tuple[tuple[Kind, int], ...] = (
     (_weekday_of, 3), (_weekday_after, 3), (_between, 3), (_date_after, 3), (time_plus, 4), (time_between, 3), (zone, 2), (_leap, 1), (_month_length, 1),
 )  # fmt: skip
 _DEALT = tuple(kind for kind, weight in _KINDS for _ in range(weight))
+_TRAINING = (*_DEALT, _leap, _leap, _month_length)
 
 
 def build(rng: random.Random, split: Split, unseen: bool) -> Draft:
     lang: Lang = "zh" if rng.random() < 0.5 else "en"
-    return rng.choice(_DEALT)(rng, split, unseen, lang)
+    return rng.choice(_TRAINING if split == "train" else _DEALT)(rng, split, unseen, lang)
 
 
 BUILDERS = {"datetime": build}

@@ -10,15 +10,44 @@ import random
 import re
 
 from autoglm_phone.train.world.sample import Lang, Split
-from autoglm_phone.train.world.text.grammar_parse import say
-from autoglm_phone.train.world.text.phrases import fill, phrase_key, wording
+from autoglm_phone.train.world.text.grammar_parse import say, say_open
+from autoglm_phone.train.world.text.phrases import fill, held_out_keys, phrase_key, wording
 
-__all__ = ["full_width", "phrase_key", "say", "say_one", "vary"]
+__all__ = ["full_width", "further", "phrase_key", "say", "say_one", "vary"]
 
 
-def say_one(rng: random.Random, patterns: tuple[str, ...], split: Split, unseen: bool, **slots: str) -> str:
-    """One expansion of a pattern of the pool that this split may use."""
+MORE_SHARE = 0.55  # of training's phrases, where a pool has further patterns
+
+
+def say_one(
+    rng: random.Random,
+    patterns: tuple[str, ...],
+    split: Split,
+    unseen: bool,
+    more: tuple[str, ...] = (),
+    /,
+    **slots: str,
+) -> str:
+    """One expansion of a pattern of the pool that this split may use.
+
+    more: patterns that the test split never uses; what they share with the pool's held-out wordings is not said.
+    """
+    if more and split != "test" and rng.random() < MORE_SHARE:
+        text = further(rng, more, patterns)
+        if text:
+            return fill(text, slots)
     return fill(wording(rng, patterns, split, unseen), slots)
+
+
+def further(rng: random.Random, more: tuple[str, ...], patterns: tuple[str, ...]) -> str:
+    """An expansion of `more`, its slots open, that is and holds no held-out wording of `patterns`; "" if none."""
+    held = held_out_keys(patterns)
+    for _ in range(20):
+        text = say_open(rng, rng.choice(more))
+        key = phrase_key(text)
+        if key not in held and not any(len(other) > 7 and other in key for other in held):
+            return text
+    return ""
 
 
 _HELLO = {

@@ -91,14 +91,18 @@ def message(
     )  # fmt: skip
 
 
-def messages(rng: random.Random, lang: Lang, split: Split, count: int) -> list[Message]:
-    """`count` messages in order of time; senders differ unless there are few names."""
+def messages(rng: random.Random, lang: Lang, split: Split, count: int, alike: float = 0.0) -> list[Message]:
+    """`count` messages in order of time; senders differ unless there are few names.
+
+    alike: share of senders whose name is nearly one that stands in the list already.
+    """
     found: list[Message] = []
     received = rng.randrange(6 * 60, 12 * 60)
     senders: set[str] = set()
     for _ in range(count):
-        received += rng.randrange(1, 75)
-        new = message(rng, lang, split, received)
+        received += rng.randrange(1, 75 if count <= 6 else 40)
+        like = rng.choice(found).sender if found and alike and rng.random() < alike else ""
+        new = message(rng, lang, split, received, sender=like and invented.near(rng, like, lang, split))
         while any(new.sender in other or other in new.sender for other in senders):
             new = message(rng, lang, split, received)
         senders.add(new.sender)

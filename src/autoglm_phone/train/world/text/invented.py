@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 
-from autoglm_phone.train.world.fillings import compose
+from autoglm_phone.train.world.fillings import compose, split_of
 from autoglm_phone.train.world.lexicon import NAMES_EN, NAMES_ZH, person_name
 from autoglm_phone.train.world.lexicon_phone import EVENTS, ITEMS, PLACES
 from autoglm_phone.train.world.sample import Lang, Split
@@ -70,6 +70,7 @@ _RHYMES = (
 )
 _CHARS_ZH = "安白宝北本比边波才成城春大丹德东方飞丰风福高格谷光国海和河红湖华欢吉家江金京军开康可乐里力立丽利林龙路罗马美明木南宁平青清人仁日荣瑞三山上生石水松泰天通同万文西夏先祥小新星秀雅阳一永友玉元园云泽长正中州竹子"
 
+_NAME_POOLS = ("names.invented", "names.composed")
 _NAME_CHARS_ZH = "".join(sorted(set("".join(NAMES_ZH))))
 _PLACE_ENDS: dict[Lang, tuple[str, ...]] = {
     "zh": ("路", "大厦", "酒店", "餐厅", "广场", "咖啡店", "书店", "公园", "车站", "医院", "会议室", "超市", "图书馆", "中心", "小区", "学校"),
@@ -109,6 +110,30 @@ def name(rng: random.Random, lang: Lang, split: Split) -> str:
         return first if r.random() < 0.5 else f"{r.choice(NAMES_EN) if r.random() < 0.5 else first} {made_up(r, lang)}"
 
     return compose(rng, "names.invented", draw, split)
+
+
+def near(rng: random.Random, like: str, lang: Lang, split: Split) -> str:
+    """A name that differs from `like` in one character, or in English in one part of it or a letter; `like` if it can't.
+
+    It belongs to this split under every pool that names are dealt out by.
+    """
+    for _ in range(12):
+        if lang == "zh":
+            at = rng.randrange(len(like))
+            made = like[:at] + rng.choice(_NAME_CHARS_ZH) + like[at + 1 :]
+        else:
+            parts = like.split(" ")
+            at = rng.randrange(len(parts))
+            if len(parts) > 1 and rng.random() < 0.6:
+                parts[at] = rng.choice((rng.choice(NAMES_EN), made_up(rng, lang)))
+            elif len(parts[at]) > 2:
+                i = rng.randrange(1, len(parts[at]))
+                parts[at] = parts[at][:i] + rng.choice("aeioulmnrst") + parts[at][i + 1 :]
+            made = " ".join(parts)
+        listed = made in NAMES_ZH or made in NAMES_EN  # dealt out by rank, not by hash
+        if made != like and not listed and all(split_of(pool, made) == split for pool in _NAME_POOLS):
+            return made
+    return like
 
 
 def _qualified(

@@ -13,6 +13,7 @@ from autoglm_phone.train.world.sample import Lang, Split, Turn
 from autoglm_phone.train.world.text import invented
 from autoglm_phone.train.world.text.grammar import full_width, say_one, vary
 from autoglm_phone.train.world.text.inbox import Entry, Message, clock, entries, messages, show_entries, show_messages
+from autoglm_phone.train.world.text.more_asks import NOTIFY
 from autoglm_phone.train.world.text.reply import reply
 
 _HEAD_MESSAGES = {
@@ -99,25 +100,29 @@ def _look_up(items: list[Message], who: str) -> str:
     return f"{names}: {found[0].text if found else '-'}"
 
 
+_MESSAGE_KINDS = (
+    "who_wrote",
+    "what_said",
+    "which_app",
+    "how_many",
+    "how_many_app",
+    "last",
+    "first",
+    "nobody",
+    "detail",
+    "detail",
+    "detail",
+)
+
+
 def _about_messages(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
-    count = rng.choice((1, 2, 3, 3, 4, 4, 5, 6))
-    items = compose(rng, "notify.messages", lambda r: messages(r, lang, split, count), split)
+    count, alike = rng.choice((1, 2, 3, 3, 4, 4, 5, 6)), 0.0
+    if split == "train":  # longer lists, and names that are easily taken for each other
+        count = rng.choice((7, 8, 9, 10)) if rng.random() < 0.3 else count
+        alike = rng.choice((0.0, 0.3, 0.7))
+    items = compose(rng, "notify.messages", lambda r: messages(r, lang, split, count, alike), split)
     m = rng.choice(items)
-    kind = rng.choice(
-        (
-            "who_wrote",
-            "what_said",
-            "which_app",
-            "how_many",
-            "how_many_app",
-            "last",
-            "first",
-            "nobody",
-            "detail",
-            "detail",
-            "detail",
-        )
-    )
+    kind = rng.choice((*_MESSAGE_KINDS, "nobody", "what_said", "detail") if split == "train" else _MESSAGE_KINDS)
     if kind == "who_wrote" and sum(other.text.lower() == m.text.lower() for other in items) > 1:
         kind = "what_said"
     if kind == "detail":
@@ -154,7 +159,9 @@ def _about_messages(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
         truth["must_not"] = [other.sender for other in items if other is not m]
     elif kind == "nobody":
         present = {other.sender for other in items}
-        while who in present:
+        if split == "train" and rng.random() < 0.5:
+            who = invented.near(rng, who, lang, split)
+        while any(who in other for other in present) if split == "train" else who in present:
             who = invented.name(rng, lang, split)
         answer = f"没有{who}的消息。" if zh else f"There is no message from {who}."
         truth["must"] = [who, ["没有", "没"]] if zh else [who, ["no", "not", "nothing"]]
@@ -181,7 +188,7 @@ def _about_messages(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
     elif kind not in ("how_many", "how_many_app", "last", "first"):
         thought = _look_up(items, who)
     # Order by time only when the list shows times in order; the lists always are.
-    question = say_one(rng, _ASK[kind][lang], split, unseen, who=who, t=text, app=app)
+    question = say_one(rng, _ASK[kind][lang], split, unseen, NOTIFY[kind][lang], who=who, t=text, app=app)
     return _assemble(
         rng,
         split,
@@ -280,7 +287,7 @@ def _about_calendar(rng: random.Random, split: Split, unseen: bool, lang: Lang) 
             truth["must_not"] = ["没空", "没有空"] if zh else ["not free"]
     if kind in ("event_when", "event_end", "event_where"):
         thought = f"{e.title}: {clock(e.start)}-{clock(e.end)} {e.place}"
-    question = say_one(rng, _ASK[kind][lang], split, unseen, e=e.title, t=now)
+    question = say_one(rng, _ASK[kind][lang], split, unseen, NOTIFY[kind][lang], e=e.title, t=now)
     return _assemble(
         rng,
         split,

@@ -21,6 +21,8 @@ from autoglm_phone.train.world.sample import Lang, Sample, Split, Turn
 from autoglm_phone.train.world.scoring import Score, numbers, scorer
 from autoglm_phone.train.world.text.deal import deal
 from autoglm_phone.train.world.text.grammar import phrase_key, say, say_one, vary
+from autoglm_phone.train.world.text.more_asks import MISSING as MORE_MISSING
+from autoglm_phone.train.world.text.more_asks import OOS
 from autoglm_phone.train.world.text.nonsense import chinese_word, english_word, gibberish
 from autoglm_phone.train.world.text.oos_phrases import ANSWERS, ASK, MISSING
 from autoglm_phone.train.world.text.reply import reply
@@ -85,7 +87,8 @@ def _question(rng: random.Random, kind: str, lang: Lang, split: Split, unseen: b
         slots["x"] = _word(rng, lang)
     else:
         slots["x"] = _topic(rng, kind, lang, split)
-    return say_one(rng, ASK[kind][lang], split, unseen, **slots)
+    more = OOS.get(kind, {}).get(lang, ())
+    return say_one(rng, ASK[kind][lang], split, unseen, more, **slots)
 
 
 def _missing(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
@@ -93,7 +96,7 @@ def _missing(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draf
     who = person_name(rng, lang, split)
 
     for _ in range(2000):
-        question = say_one(rng, what.questions, split, unseen, who=who)
+        question = say_one(rng, what.questions, split, unseen, MORE_MISSING[lang].get(what.name, ()), who=who)
         if unseen or split_of("oos.phrase", phrase_key(question)) == split:
             break
         what = rng.choice(MISSING[lang])

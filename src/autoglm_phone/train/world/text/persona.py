@@ -13,7 +13,8 @@ from autoglm_phone.train.world.fillings import split_of
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Lang, Split, Turn
 from autoglm_phone.train.world.text.deal import deal
-from autoglm_phone.train.world.text.grammar import say, vary
+from autoglm_phone.train.world.text.grammar import further, say, vary
+from autoglm_phone.train.world.text.more_asks import TALK
 from autoglm_phone.train.world.text.nonsense import chinese_word, english_word
 from autoglm_phone.train.world.text.paraphrases import MORE
 from autoglm_phone.train.world.text.phrases import expansions, fill, framed, held_out_keys, phrase_key, wording
@@ -239,13 +240,17 @@ def ask_intent(
     bare, held = _roots(pool, lang)
     for _ in range(4000):
         intent = rng.choice(intents)
-        core = wording(rng, _questions(pool, lang, intent.name), split, unseen)
+        patterns = _questions(pool, lang, intent.name)
+        more = TALK[lang].get(intent.name, ()) if pool == "smalltalk" else ()
+        core = further(rng, more, patterns) if more and split != "test" and rng.random() < 0.25 else ""
+        fresh = bool(core)  # then even the bare phrase is dealt out: a test phrase with its frame may be the same
+        core = core or wording(rng, patterns, split, unseen)
         bot = _bot(rng, split) if "{bot}" in core else ""
         core = fill(core, {"bot": bot})
         text = core
         # Half of training and of the unseen samples are bare; the other test phrases are new by their frame.
         if rng.random() < (0.5 if unseen or split == "train" else 0.0):
-            mine = True
+            mine = not fresh or split_of(pool, phrase_key(core)) == split
         else:
             text = framed(rng, core, lang, style)
             key = phrase_key(text)

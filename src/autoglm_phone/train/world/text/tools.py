@@ -37,6 +37,7 @@ from autoglm_phone.train.world.scoring import Score, scorer
 from autoglm_phone.train.world.text import invented
 from autoglm_phone.train.world.text.deal import deal
 from autoglm_phone.train.world.text.grammar import full_width, say_one
+from autoglm_phone.train.world.text.more_asks import TOOLS as MORE_TOOLS
 from autoglm_phone.train.world.text.reply import reply
 
 _CLOSING = "To call a tool, write its name, a new line and its arguments as JSON."
@@ -190,7 +191,7 @@ def _call(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draft:
         raise ConfigError(f"tools: no arguments for {tool.names[0]} in split {split!r}")
     definitions, function, names = _toolbox(rng, lang, tool)
     slots = {str(i): str(value) for i, value in enumerate(values)}
-    question = say_one(rng, tool.ask[lang], split, unseen, **slots)
+    question = say_one(rng, tool.ask[lang], split, unseen, MORE_TOOLS[tool.names[0]][lang], **slots)
     if lang == "zh":
         question = full_width(question)
     elif rng.random() < 0.2:

@@ -7,6 +7,7 @@ import random
 import numpy as np
 from PIL import Image
 
+from autoglm_phone.train.world.phrasing import typed
 from autoglm_phone.train.world.registry import Builder, Draft
 from autoglm_phone.train.world.sample import Glyph, Lang, Picture, Split, Turn
 from autoglm_phone.train.world.visual import chart_questions as ask
@@ -69,20 +70,23 @@ def questions(rng: random.Random, chart: Chart, labelled: bool, unseen: bool, fi
     return list(found.values())
 
 
-def _builder(first: str, want: str) -> Builder:
+def _builder(first: str, want: str, by_hand: bool = True) -> Builder:
+    """by_hand: questions are typed, with what that does to them; spoken ones are not."""
+
     def build(rng: random.Random, split: Split, unseen: bool) -> Draft:
         lang: Lang = "zh" if rng.random() < 0.5 else "en"
         picture, chart, labelled = render_chart(rng, split, unseen, lang, want)
         asked = questions(rng, chart, labelled, unseen, first, 7)
-        pairs = [(Turn("user", f"<image>{a.question}"), Turn("assistant", a.answer, a.thought)) for a in asked]
+        worded = [typed(rng, a.question, lang, split) if by_hand else a.question for a in asked]
+        pairs = [
+            (Turn("user", f"<image>{question}"), Turn("assistant", a.answer, a.thought))
+            for question, a in zip(worded, asked, strict=True)
+        ]
         return Draft(lang, asked[0].difficulty, pairs[0], asked[0].truth, (picture,), alternatives=tuple(pairs[1:]))
 
     return build
 
 
-BUILDERS: dict[str, Builder] = {
-    "chart_value": _builder("value", "any"),
-    "chart_trend": _builder("trend", "trend"),
-    "chart_compare": _builder("compare", "any"),
-    "chart_forecast": _builder("forecast", "forecast"),
-}
+_KINDS = {"value": "any", "trend": "trend", "compare": "any", "forecast": "forecast"}
+BUILDERS: dict[str, Builder] = {f"chart_{first}": _builder(first, want) for first, want in _KINDS.items()}
+ALOUD: dict[str, Builder] = {f"chart_{first}": _builder(first, want, False) for first, want in _KINDS.items()}

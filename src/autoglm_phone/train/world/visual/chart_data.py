@@ -68,6 +68,7 @@ class Chart:
     """values: [series][label]. low, high, step: the value axis. period: what one label is ("month", "item", …).
 
     time: whether the labels are steps of time. following: the label after the last one, for forecasts.
+    split: whose wordings its questions use.
     """
 
     kind: ChartKind
@@ -85,6 +86,7 @@ class Chart:
     period: str
     following: str
     shapes: tuple[Shape, ...]
+    split: Split
 
     @property
     def span(self) -> float:
@@ -273,4 +275,5 @@ def _draw_chart(rng: random.Random, content: Content, lang: Lang, want: str) -> 
         period,
         following,
         tuple(shapes),
+        content.split,
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 
+from autoglm_phone.train.world.phrasing import Ask, ask, rich
 from autoglm_phone.train.world.sample import Lang, Sample
 from autoglm_phone.train.world.scoring import Score, normalise, numbers, scorer
+from autoglm_phone.train.world.visual import wishes_chart as wishes
 from autoglm_phone.train.world.visual.chart_data import Chart, number
 from autoglm_phone.train.world.visual.scene_questions import Asked
 from autoglm_phone.train.world.visual.tasks import phrase
@@ -57,9 +59,44 @@ def _reading(chart: Chart, value: float, labelled: bool) -> str:
     )
 
 
+def _phrased(
+    rng: random.Random,
+    chart: Chart,
+    wish: dict[Lang, Ask],
+    table: dict[Lang, tuple[str, ...]],
+    unseen: bool,
+    **slots: str,
+) -> str:
+    """The question: worded by the grammar in most of training, else one of the table (a single one is not held out)."""
+    options = table[chart.lang]
+    held = options[-1:] if len(options) > 1 else ()
+    if rich(rng, chart.split):
+        was = "were" if chart.measure.endswith("s") and chart.kind != "pie" else "was"
+        found = ask(rng, wish[chart.lang], chart.lang, held, was=was, period=chart.period, **slots)
+        if found:
+            return found
+    text = phrase(rng, options, unseen) if held else options[0]
+    return text.format(period=chart.period, **slots)
+
+
+# What the grammar says for a way ("lowest", "更高"): the same words as the table, or words of the same meaning.
+_WAYS = {
+    "高": ("高", "高", "大"),
+    "低": ("低", "低", "小"),
+    "highest": ("highest", "highest", "largest", "greatest", "biggest", "top"),
+    "lowest": ("lowest", "lowest", "smallest", "least"),
+    "higher": ("higher", "higher", "larger", "greater", "bigger"),
+    "lower": ("lower", "lower", "smaller"),
+}
+
+
+def _way(rng: random.Random, chart: Chart, way: str) -> str:
+    return way if chart.split == "test" else rng.choice(_WAYS[way])
+
+
 _VALUE: dict[Lang, tuple[str, ...]] = {
-    "zh": ("{}是多少？", "请读出{}。", "图中{}大约是多少？", "看图，{}有多少？"),
-    "en": ("What is the {}?", "Read the {}.", "About how much is the {}?", "From the chart, what is the {}?"),
+    "zh": ("{x}是多少？", "请读出{x}。", "图中{x}大约是多少？", "看图，{x}有多少？"),
+    "en": ("What is the {x}?", "Read the {x}.", "About how much is the {x}?", "From the chart, what is the {x}?"),
 }
 
 
@@ -69,7 +106,7 @@ def value(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> Ask
     what = _of(chart, s, chart.labels[i])
     if chart.kind == "pie":
         what = f"{chart.labels[i]}的占比" if chart.lang == "zh" else f"share of {chart.labels[i]}"
-    question = phrase(rng, _VALUE[chart.lang], unseen).format(what)
+    question = _phrased(rng, chart, wishes.VALUE, _VALUE, unseen, x=what)
     reading = _reading(chart, amount, labelled)
     thought = f"找到{chart.labels[i]}，{reading}。" if chart.lang == "zh" else f"Find {chart.labels[i]}: {reading}."
     truth = {"kind": "chart_value", "value": amount, "range": chart.span, "tolerance": 0.05}
@@ -77,12 +114,12 @@ def value(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> Ask
 
 
 _TREND: dict[Lang, tuple[str, ...]] = {
-    "zh": ("{}的趋势是什么？", "{}是怎么变化的？", "{}整体走势如何？", "总结{}的变化趋势。"),
+    "zh": ("{x}的趋势是什么？", "{x}是怎么变化的？", "{x}整体走势如何？", "总结{x}的变化趋势。"),
     "en": (
-        "What is the trend of the {}?",
-        "How does the {} change?",
-        "Describe the trend of the {}.",
-        "Which way does the {} go?",
+        "What is the trend of the {x}?",
+        "How does the {x} change?",
+        "Describe the trend of the {x}.",
+        "Which way does the {x} go?",
     ),
 }
 
@@ -90,7 +127,7 @@ _TREND: dict[Lang, tuple[str, ...]] = {
 def trend(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> Asked:
     s = rng.randrange(len(chart.series))
     row, shape = chart.values[s], chart.shapes[s]
-    question = phrase(rng, _TREND[chart.lang], unseen).format(_of(chart, s))
+    question = _phrased(rng, chart, wishes.TREND, _TREND, unseen, x=_of(chart, s))
     answer = TREND_NAMES[chart.lang][shape]
     # The same four readings whatever the shape: a thought must not have to know the answer before it looks.
     first, top, bottom, last = (number(v) for v in (row[0], max(row), min(row), row[-1]))
@@ -118,26 +155,26 @@ def compare(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> A
 
 
 _BEST: dict[Lang, tuple[str, ...]] = {
-    "zh": ("{what}最{way}的是哪个？", "哪个的{what}最{way}？", "哪一项{what}最{way}？", "{what}在哪里最{way}？"),
+    "zh": ("{x}最{way}的是哪个？", "哪个的{x}最{way}？", "哪一项{x}最{way}？", "{x}在哪里最{way}？"),
     "en": (
-        "Which one has the {way} {what}?",
-        "Where is the {what} {way}?",
-        "What has the {way} {what}?",
-        "Name the one with the {way} {what}.",
+        "Which one has the {way} {x}?",
+        "Where is the {x} {way}?",
+        "What has the {way} {x}?",
+        "Name the one with the {way} {x}.",
     ),
 }
 _BEST_TIME: dict[Lang, tuple[str, ...]] = {
     "zh": (
-        "{what}什么时候最{way}？",
-        "哪个时间的{what}最{way}？",
-        "{what}最{way}的是哪个时间？",
-        "{what}在何时最{way}？",
+        "{x}什么时候最{way}？",
+        "哪个时间的{x}最{way}？",
+        "{x}最{way}的是哪个时间？",
+        "{x}在何时最{way}？",
     ),
     "en": (
-        "When is the {what} {way}?",
-        "Which {period} has the {way} {what}?",
-        "In which {period} is the {what} {way}?",
-        "Name the {period} with the {way} {what}.",
+        "When is the {x} {way}?",
+        "Which {period} has the {way} {x}?",
+        "In which {period} is the {x} {way}?",
+        "Name the {period} with the {way} {x}.",
     ),
 }
 
@@ -148,13 +185,12 @@ def _extreme(rng: random.Random, chart: Chart, s: int, row: tuple[float, ...], u
     if abs(ranked[0] - ranked[1]) < 0.03 * chart.span:
         return None
     label = chart.labels[row.index(ranked[0])]
-    table = _BEST_TIME if chart.time else _BEST
-    what = _of(chart, s)
+    table, wish = (_BEST_TIME, wishes.BEST_TIME) if chart.time else (_BEST, wishes.BEST)
     if chart.lang == "zh":
         way = "高" if most else "低"
     else:
         way = "highest" if most else "lowest"
-    question = phrase(rng, table[chart.lang], unseen).format(what=what, way=way, period=chart.period)
+    question = _phrased(rng, chart, wish, table, unseen, x=_of(chart, s), way=_way(rng, chart, way))
     pairs = [(name, _said(chart, amount)) for name, amount in zip(chart.labels, row, strict=True)]
     if chart.lang == "zh":
         thought = f"{'，'.join(f'{name}约{said}' for name, said in pairs)}。最{way}的是{label}。"
@@ -170,6 +206,16 @@ def _readings(chart: Chart, first: tuple[str, float], second: tuple[str, float])
     return f"{one} is about {_said(chart, a)}, {two} about {_said(chart, b)}"
 
 
+_PAIR: dict[Lang, tuple[str, ...]] = {
+    "zh": ("{one}和{two}，哪个的{x}更{way}？",),
+    "en": ("Which has the {way} {x}, {one} or {two}?",),
+}
+_GAP: dict[Lang, tuple[str, ...]] = {
+    "zh": ("{first}比{low}高多少？",),
+    "en": ("How much higher is the {x} {at} {high} than {at} {low}?",),
+}
+
+
 def _pair(rng: random.Random, chart: Chart, s: int, row: tuple[float, ...], difference: bool) -> Asked | None:
     zh = chart.lang == "zh"
     i, j = rng.sample(range(len(row)), 2)
@@ -177,26 +223,25 @@ def _pair(rng: random.Random, chart: Chart, s: int, row: tuple[float, ...], diff
     if abs(a - b) < 0.04 * chart.span:
         return None
     one, two = chart.labels[i], chart.labels[j]
-    name = chart.series[s]
-    what = _of(chart, s)
+    what, at = _of(chart, s), _preposition(chart)
     if not difference:
         more = rng.random() < 0.7
         best = one if (a > b) == more else two
-        if zh:
-            question = f"{one}和{two}，哪个的{name + '的' if name else ''}{chart.measure}更{'高' if more else '低'}？"
-        else:
-            question = f"Which has the {'higher' if more else 'lower'} {what}, {one} or {two}?"
+        way = ("高" if more else "低") if zh else "higher" if more else "lower"
+        question = _phrased(
+            rng, chart, wishes.PAIR, _PAIR, False, x=what, way=_way(rng, chart, way), one=one, two=two, at=at
+        )
         read = _readings(chart, (one, a), (two, b))
         return Asked(question, best, f"{read}。" if zh else f"{read}.", {"kind": "chart_label", "value": best}, 1)
     high, low = (one, two) if a > b else (two, one)
     gap = abs(a - b)
     top, less = max(a, b), min(a, b)
     read = _readings(chart, (high, top), (low, less))  # in the order of the question
+    first = _of(chart, s, high)
+    question = _phrased(rng, chart, wishes.GAP, _GAP, False, x=what, high=high, low=low, at=at, first=first)
     if zh:
-        question = f"{high}{name}的{chart.measure}比{low}高多少？"
         thought = f"{read}。{number(top)}-{number(less)}={number(round(gap, 2))}。"
     else:
-        question = f"How much higher is the {what} {_preposition(chart)} {high} than {_preposition(chart)} {low}?"
         thought = f"{read}. {number(top)}-{number(less)}={number(round(gap, 2))}."
     truth = {"kind": "chart_value", "value": round(gap, 2), "range": chart.span, "tolerance": 0.05}
     return Asked(question, _said(chart, round(gap, 2)), thought, truth, 3)
@@ -204,18 +249,18 @@ def _pair(rng: random.Random, chart: Chart, s: int, row: tuple[float, ...], diff
 
 _FORECAST: dict[Lang, tuple[str, ...]] = {
     "zh": (
-        "预测{next}的{what}。",
-        "按这个趋势，{next}的{what}会是多少？",
-        "{next}的{what}预计是多少？",
-        "估计一下{next}的{what}。",
-        "照此发展，{next}{what}大约多少？",
+        "预测{next}的{x}。",
+        "按这个趋势，{next}的{x}会是多少？",
+        "{next}的{x}预计是多少？",
+        "估计一下{next}的{x}。",
+        "照此发展，{next}{x}大约多少？",
     ),
     "en": (
-        "Forecast the {what} for {next}.",
-        "If this goes on, what will the {what} be in {next}?",
-        "What {what} do you expect in {next}?",
-        "Predict the {what} of {next}.",
-        "Estimate the next value ({next}) of the {what}.",
+        "Forecast the {x} for {next}.",
+        "If this goes on, what will the {x} be in {next}?",
+        "What {x} do you expect in {next}?",
+        "Predict the {x} of {next}.",
+        "Estimate the next value ({next}) of the {x}.",
     ),
 }
 
@@ -228,7 +273,7 @@ def forecast(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> 
     change = round((row[-1] - row[0]) / steps, 1)
     result = max(chart.low, round(row[-1] + change, 1))
     what = chart.measure if zh else chart.measure.lower()
-    question = phrase(rng, _FORECAST[chart.lang], unseen).format(what=what, next=chart.following)
+    question = _phrased(rng, chart, wishes.FORECAST, _FORECAST, unseen, x=what, next=chart.following)
     listed = ("、" if zh else ", ").join(number(v) for v in row)
     first, last, sign = number(row[0]), number(row[-1]), "+" if change >= 0 else "-"
     average = f"({last}-{first})/{steps}={number(change)}"

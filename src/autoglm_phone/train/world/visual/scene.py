@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from autoglm_phone.train.world.fillings import split_of
+from autoglm_phone.train.world.phrasing import typed
 from autoglm_phone.train.world.registry import Builder, Draft
 from autoglm_phone.train.world.sample import Glyph, Lang, Picture, Split, Turn
 from autoglm_phone.train.world.visual import scene_questions as ask
@@ -25,11 +26,12 @@ _HELD_OUT_SIZES = ((416, 416), (540, 360))
 
 @dataclass(frozen=True)
 class Scene:
-    """What is in a picture. things: in drawing order."""
+    """What is in a picture. things: in drawing order. split: whose wordings its questions use."""
 
     things: list[Thing]
     background: str
     lang: Lang
+    split: Split
 
 
 def _place(rng: random.Random, count: int, aspect: float) -> list[tuple[float, float, float]]:
@@ -69,7 +71,7 @@ def make_scene(rng: random.Random, split: Split, lang: Lang, aspect: float) -> S
             Thing(kind, color, x, y * aspect, r, r * aspect)
             for (kind, color), (x, y, r) in zip(wanted, spots, strict=False)
         ]
-        scene = Scene(things, background, lang)
+        scene = Scene(things, background, lang, split)
         if things and split_of("visual.scene", caption(things, background, "en")) == split:
             return scene
     return scene
@@ -106,8 +108,14 @@ def _lang(rng: random.Random) -> Lang:
     return "zh" if rng.random() < 0.5 else "en"
 
 
-def _draft(picture: Picture, scene: Scene, asked: list[ask.Asked]) -> Draft:
-    pairs = [(Turn("user", f"<image>{a.question}"), Turn("assistant", a.answer, a.thought)) for a in asked]
+def _draft(rng: random.Random, picture: Picture, scene: Scene, asked: list[ask.Asked]) -> Draft:
+    pairs = [
+        (
+            Turn("user", f"<image>{typed(rng, a.question, scene.lang, scene.split)}"),
+            Turn("assistant", a.answer, a.thought),
+        )
+        for a in asked
+    ]
     first = asked[0]
     return Draft(scene.lang, first.difficulty, pairs[0], first.truth, (picture,), alternatives=tuple(pairs[1:]))
 
@@ -122,7 +130,7 @@ def _build(rng: random.Random, split: Split, unseen: bool, makers: tuple[ask.Mak
         if more.question not in seen:
             seen.add(more.question)
             asked.append(more)
-    return _draft(picture, scene, asked[:9])
+    return _draft(rng, picture, scene, asked[:9])
 
 
 def build_caption(rng: random.Random, split: Split, unseen: bool) -> Draft:

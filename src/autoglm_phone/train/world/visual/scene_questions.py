@@ -7,8 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from autoglm_phone.train.world.phrasing import Ask, ask, fill, rich, too_near
 from autoglm_phone.train.world.sample import Lang, Sample
 from autoglm_phone.train.world.scoring import Score, numbers, scorer
+from autoglm_phone.train.world.text.grammar_parse import say_open
+from autoglm_phone.train.world.visual import wishes_scene as wishes
 from autoglm_phone.train.world.visual.regions import NAMES, grid, region
 from autoglm_phone.train.world.visual.scene_words import COLORS, KINDS, Thing, bare, caption, groups, noun
 from autoglm_phone.train.world.visual.tasks import phrase
@@ -27,6 +30,25 @@ class Asked:
 
 
 Maker = Callable[[random.Random, "Scene", bool], Asked]
+
+
+def _phrased(
+    rng: random.Random,
+    scene: Scene,
+    wish: dict[Lang, Ask],
+    table: dict[Lang, tuple[str, ...]],
+    unseen: bool,
+    **slots: str,
+) -> str:
+    """The question: worded by the grammar in most of training, else one of the table (a single one is not held out)."""
+    options = table[scene.lang]
+    held = options[-1:] if len(options) > 1 else ()
+    if rich(rng, scene.split):
+        found = ask(rng, wish[scene.lang], scene.lang, held, **slots)
+        if found:
+            return found
+    return (phrase(rng, options, unseen) if held else options[0]).format(**slots)
+
 
 _CAPTION: dict[Lang, tuple[str, ...]] = {
     "zh": (
@@ -50,28 +72,28 @@ _CAPTION: dict[Lang, tuple[str, ...]] = {
 
 def captioned(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
     text = caption(scene.things, scene.background, scene.lang)
-    question = phrase(rng, _CAPTION[scene.lang], unseen)
+    question = _phrased(rng, scene, wishes.CAPTION, _CAPTION, unseen)
     return Asked(
         question, text, "", {"kind": "bleu", "reference": text, "lang": scene.lang}, len(groups(scene.things)) // 2
     )
 
 
 _MATCH: dict[Lang, tuple[str, ...]] = {
-    "zh": ("图里有{}吗？", "图片中有没有{}？", "你看到{}了吗？", "这张图里能找到{}吗？"),
+    "zh": ("图里有{x}吗？", "图片中有没有{x}？", "你看到{x}了吗？", "这张图里能找到{x}吗？"),
     "en": (
-        "Does the picture show {}?",
-        "Is there {} in the picture?",
-        "Can you see {}?",
-        "Can {} be found in this image?",
+        "Does the picture show {x}?",
+        "Is there {x} in the picture?",
+        "Can you see {x}?",
+        "Can {x} be found in this image?",
     ),
 }
 _FITS: dict[Lang, tuple[str, ...]] = {
-    "zh": ("这句话符合图片吗？{}", "下面的描述对不对？{}", "图片和描述一致吗？{}", "判断描述是否正确：{}"),
+    "zh": ("这句话符合图片吗？{x}", "下面的描述对不对？{x}", "图片和描述一致吗？{x}", "判断描述是否正确：{x}"),
     "en": (
-        "Does this description match the picture? {}",
-        "Is this true of the picture? {}",
-        "Is the description right? {}",
-        "Check this description: {}",
+        "Does this description match the picture? {x}",
+        "Is this true of the picture? {x}",
+        "Is the description right? {x}",
+        "Check this description: {x}",
     ),
 }
 
@@ -128,7 +150,7 @@ def _match_thing(rng: random.Random, scene: Scene, unseen: bool, right: bool) ->
         kind = rng.choice([k for k in KINDS if k not in {t.kind for t in scene.things}])
         shown = noun(kind, what[1] if rng.random() < 0.5 else "", 1, lang)
         reason = f"图中没有{KINDS[kind][1]}。" if lang == "zh" else f"There is no {KINDS[kind][2]}."
-    question = phrase(rng, _MATCH[lang], unseen).format(shown)
+    question = _phrased(rng, scene, wishes.MATCH, _MATCH, unseen, x=shown)
     return Asked(question, _yes(scene, right, reason), _seen(scene), {"kind": "yesno", "value": right}, difficulty)
 
 
@@ -152,12 +174,22 @@ def _match_caption(rng: random.Random, scene: Scene, unseen: bool, right: bool) 
             extra = next(t for t in things if (t.kind, t.color) == (kind, color))
             things.append(extra)
     told = caption(things, scene.background, lang)
-    question = phrase(rng, _FITS[lang], unseen).format(told)
+    question = ""
+    if rich(rng, scene.split):
+        text = say_open(rng, rng.choice(wishes.FITS[lang]))
+        question = "" if too_near(text, _FITS[lang][-1:]) else fill(text, {"x": told}, lang)
+    question = question or phrase(rng, _FITS[lang], unseen).format(x=told)
     if right:
         reason = "描述与图片一致。" if lang == "zh" else "The description matches."
     else:
         reason = f"图中有{real}。" if lang == "zh" else f"There {'is' if count == 1 else 'are'} {real}."
     return Asked(question, _yes(scene, right, reason), _seen(scene), {"kind": "yesno", "value": right}, 2)
+
+
+_SIDE: dict[Lang, tuple[str, ...]] = {
+    "zh": ("{one}在{two}的{side}边吗？",),
+    "en": ("Is the {one} to the {side} of the {two}?",),
+}
 
 
 def _match_side(rng: random.Random, scene: Scene, unseen: bool, right: bool) -> Asked:
@@ -170,12 +202,12 @@ def _match_side(rng: random.Random, scene: Scene, unseen: bool, right: bool) -> 
     left_asked = rng.random() < 0.5
     first, second = (a, b) if left_asked == right else (b, a)
     one, two = bare(first.kind, first.color, lang), bare(second.kind, second.color, lang)
+    side = ("左" if left_asked else "右") if lang == "zh" else "left" if left_asked else "right"
+    question = _phrased(rng, scene, wishes.SIDE, _SIDE, False, one=one, two=two, side=side)
     if lang == "zh":
-        question = f"{one}在{two}的{'左' if left_asked else '右'}边吗？"
         reason = f"{one}在{two}的{'左' if first is a else '右'}边。"
         thought = f"{one}在{_spot(first)}，{two}在{_spot(second)}。"
     else:
-        question = f"Is the {one} to the {'left' if left_asked else 'right'} of the {two}?"
         reason = f"The {one} is to the {'left' if first is a else 'right'} of the {two}."
         thought = f"The {one} is at {_spot(first)}, the {two} at {_spot(second)}."
     return Asked(question, _yes(scene, right, reason), thought, {"kind": "yesno", "value": right}, 2)
@@ -208,7 +240,7 @@ def count(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
     found = [t for t in scene.things if kind in {"", t.kind} and color in {"", t.color}]
     measure = KINDS[kind][0] if kind else "个"
     name = bare(kind, color, lang, True) if kind else ("物体" if lang == "zh" else "objects")
-    question = phrase(rng, _COUNT[lang], unseen).format(m=measure, n=name)
+    question = _phrased(rng, scene, wishes.COUNT, _COUNT, unseen, m=measure, n=name)
     # Everything is named in reading order: which of it counts is then a question about words, not about the picture.
     walk = [
         (region(t.x * 1000, t.y * 1000, lang), bare(t.kind, t.color, lang))
@@ -224,21 +256,21 @@ def count(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
 
 
 _WHERE: dict[Lang, tuple[str, ...]] = {
-    "zh": ("{}在图片的什么位置？", "{}在哪里？", "{}在图中哪个方位？", "指出{}所在的区域。"),
+    "zh": ("{x}在图片的什么位置？", "{x}在哪里？", "{x}在图中哪个方位？", "指出{x}所在的区域。"),
     "en": (
-        "Where is the {}?",
-        "In which part of the picture is the {}?",
-        "Where can the {} be found?",
-        "Name the area of the {}.",
+        "Where is the {x}?",
+        "In which part of the picture is the {x}?",
+        "Where can the {x} be found?",
+        "Name the area of the {x}.",
     ),
 }
 _POINT: dict[Lang, tuple[str, ...]] = {
-    "zh": ("给出{}的坐标。", "{}的中心坐标是多少？", "用坐标指出{}。", "标出{}的中心点坐标。"),
+    "zh": ("给出{x}的坐标。", "{x}的中心坐标是多少？", "用坐标指出{x}。", "标出{x}的中心点坐标。"),
     "en": (
-        "Point to the {}.",
-        "Give the coordinates of the {}.",
-        "What are the coordinates of the {}?",
-        "Mark the center of the {}.",
+        "Point to the {x}.",
+        "Give the coordinates of the {x}.",
+        "What are the coordinates of the {x}?",
+        "Mark the center of the {x}.",
     ),
 }
 
@@ -258,7 +290,7 @@ def locate(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
     if clear and rng.random() < 0.5:
         where = region(x, y, lang)
         accept = [where] + ([f"{where[:-1]}边" if where.endswith("侧") else where] if lang == "zh" else [])
-        question = phrase(rng, _WHERE[lang], unseen).format(name)
+        question = _phrased(rng, scene, wishes.WHERE, _WHERE, unseen, x=name)
         thought = f"{name}在{_spot(thing)}。" if lang == "zh" else f"The {name} is at {_spot(thing)}."
         return Asked(question, where, thought, {"kind": "exact", "value": where, "accept": accept}, 1)
     box = [
@@ -267,10 +299,13 @@ def locate(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
         grid(thing.x + thing.rx, 1),
         grid(thing.y + thing.ry, 1),
     ]
-    question = phrase(rng, _POINT[lang], unseen).format(name)
+    question = _phrased(rng, scene, wishes.POINT, _POINT, unseen, x=name)
     where = region(x, y, lang)
     thought = f"{name}在{where}。" if lang == "zh" else f"The {name} is at the {where}."
     return Asked(question, _spot(thing), thought, {"kind": "point", "box": box}, 2)
+
+
+_EXTREME: dict[Lang, str] = {"zh": "给出{x}的坐标。", "en": "Point to the {x}."}
 
 
 def _extreme(rng: random.Random, scene: Scene) -> Asked:
@@ -283,11 +318,15 @@ def _extreme(rng: random.Random, scene: Scene) -> Asked:
         grid(thing.x + thing.rx, 1),
         grid(thing.y + thing.ry, 1),
     ]
+    side = ("左" if left else "右") if scene.lang == "zh" else "left" if left else "right"
+    name = f"最{side}边的物体" if scene.lang == "zh" else f"{side}most object"
+    question = ""
+    if rich(rng, scene.split):
+        question = ask(rng, wishes.POINT[scene.lang], scene.lang, _POINT[scene.lang][-1:], x=name) or ""
+    question = question or _EXTREME[scene.lang].format(x=name)
     if scene.lang == "zh":
-        question = f"给出最{'左' if left else '右'}边的物体的坐标。"
         thought = f"最{'左' if left else '右'}边的是{bare(thing.kind, thing.color, 'zh')}。"
     else:
-        question = f"Point to the {'leftmost' if left else 'rightmost'} object."
         thought = f"The {'leftmost' if left else 'rightmost'} one is the {bare(thing.kind, thing.color, 'en')}."
     return Asked(question, _spot(thing), thought, {"kind": "point", "box": box}, 3)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from autoglm_phone.train.world.phrasing import typed
 from autoglm_phone.train.world.registry import Builder, Draft
 from autoglm_phone.train.world.sample import Lang, Picture, Sample, Split, Turn
 from autoglm_phone.train.world.scoring import Score, normalise, scorer
@@ -111,11 +112,17 @@ def _rare_first(rng: random.Random, tasks: list[Task], count: int) -> list[Task]
     return chosen[:count]
 
 
+def _typed(rng: random.Random, task: Task, lang: Lang, split: Split) -> Task:
+    """The task with its question as a thumb types it; a text to be entered keeps its letters."""
+    return replace(task, question=typed(rng, task.question, lang, split, lower=task.step == "tap"))
+
+
 def build_screen(rng: random.Random, split: Split, unseen: bool) -> Draft:
     shown = render(rng, split, unseen, framed=True)
     taps, actions = _spread(rng, shown.taps, 6), _rare_first(rng, shown.actions, 3)
     first = (actions if actions and (not taps or rng.random() < 0.25) else taps)[0]
-    others = [task for task in taps + actions if task is not first]
+    others = [_typed(rng, task, shown.lang, split) for task in taps + actions if task is not first]
+    first = _typed(rng, first, shown.lang, split)
     frame = pick_frame(rng, shown.lang, unseen)
     turns = wrap(rng, shown.lang, first, shown.app, split, frame)
     alternatives = tuple(as_alternative(rng, shown.lang, task, shown.app, frame) for task in others)
@@ -130,7 +137,7 @@ def build_read(rng: random.Random, split: Split, unseen: bool) -> Draft:
     picture = shown.picture
     thoughts = [look_at(picture, written(picture, t.answer), shown.lang) for t in reads]
     pairs = [
-        (Turn("user", f"<image>{t.question}"), Turn("assistant", t.answer, thought))
+        (Turn("user", f"<image>{typed(rng, t.question, shown.lang, split)}"), Turn("assistant", t.answer, thought))
         for t, thought in zip(reads, thoughts, strict=True)
     ]
     return Draft(shown.lang, 1, pairs[0], reads[0].truth, (shown.picture,), alternatives=tuple(pairs[1:]))

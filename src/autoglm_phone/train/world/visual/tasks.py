@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from autoglm_phone.train.world.sample import Region
+from autoglm_phone.train.world.phrasing import Ask, ask, fill, rich, too_near
+from autoglm_phone.train.world.sample import Lang, Region, Split
+from autoglm_phone.train.world.text.grammar_parse import say_open
+from autoglm_phone.train.world.visual import wishes_screen
 from autoglm_phone.train.world.visual.actions import tap
 from autoglm_phone.train.world.visual.canvas import Box
 from autoglm_phone.train.world.visual.icons import ICONS
@@ -86,12 +90,27 @@ def phrase(rng: random.Random, options: tuple[str, ...], unseen: bool) -> str:
     return options[-1] if unseen and rng.random() < 0.5 else rng.choice(options[:-1])
 
 
-def polite(rng: random.Random, lang: str, wish: str, unseen: bool) -> str:
+def polite(rng: random.Random, lang: Lang, wish: str, unseen: bool, split: Split = "test", goal: bool = True) -> str:
+    """The wish as an instruction. goal: whether one may also ask how to do it, and not only that it be done."""
+    if rich(rng, split):
+        plain = wish.rstrip("。.!！？?")
+        if goal and rng.random() < 0.4:
+            text = say_open(rng, rng.choice(wishes_screen.GOALS[lang]))
+            found = None if too_near(text, _WISH[lang][-1:]) else fill(text, {"x": _mid(plain, lang)}, lang)
+        else:
+            found = ask(rng, wishes_screen.WISH[lang], lang, _WISH[lang][-1:], x=_mid(plain, lang))
+        if found:
+            return found
     frame = phrase(rng, _WISH[lang], unseen)
     if lang == "en" and not frame.startswith("{"):
         wish = wish[0].lower() + wish[1:] if not wish[:2].isupper() else wish
     text = frame.format(wish)
     return text[0].upper() + text[1:]
+
+
+def _mid(wish: str, lang: str) -> str:
+    """A wish as it stands within a sentence."""
+    return wish[:1].lower() + wish[1:] if lang == "en" and not wish[:2].isupper() else wish
 
 
 class Screen:
@@ -154,7 +173,14 @@ class Screen:
         return Task(question, tap(x, y, action), thought, truth, difficulty, "tap")
 
     def _verb(self, what: str) -> str:
-        return phrase(self.rng, _TAP[self.lang], self.unseen).format(what)
+        return self._worded(what, wishes_screen.TOUCHES["Tap"], _TAP)
+
+    def _worded(self, what: str, wish: dict[Lang, Ask], table: Mapping[str, tuple[str, ...]]) -> str:
+        if rich(self.rng, self.stage.split):
+            found = ask(self.rng, wish[self.lang], self.lang, (table[self.lang][-1], _WISH[self.lang][-1]), x=what)
+            if found:
+                return found
+        return phrase(self.rng, table[self.lang], self.unseen).format(what)
 
     def taps(self) -> list[Task]:
         """Every unambiguous way to ask for a tap on this screen."""
@@ -173,7 +199,7 @@ class Screen:
                 tasks.append(self._tap(e, self._verb(shown), quoted, 0 if e.kind != "row" else 1))
                 if e.kind in {"app", "card", "row"} and self.rng.random() < 0.06:
                     name = self.rng.choice(tuple(_OTHER_TOUCHES))
-                    question = phrase(self.rng, _OTHER_TOUCHES[name][self.lang], self.unseen).format(shown)
+                    question = self._worded(shown, wishes_screen.TOUCHES[name], _OTHER_TOUCHES[name])
                     tasks.append(self._tap(e, question, quoted, 1, name))
             if e.kind == "icon" and self._icons[e.icon] == 1:
                 name = ICONS[e.icon].names[self.lang]
@@ -183,10 +209,13 @@ class Screen:
                 tasks.append(self._tap(e, self._verb(name), name, 1))
             for wish in e.wishes:
                 if wishes[wish] == 1:
-                    tasks.append(self._tap(e, polite(self.rng, self.lang, wish, self.unseen), self._what(e, wish), 2))
+                    tasks.append(self._tap(e, self._wish(wish), self._what(e, wish), 2))
         for members in groups.values():
             tasks += self._by_place(members)
         return tasks
+
+    def _wish(self, wish: str) -> str:
+        return polite(self.rng, self.lang, wish, self.unseen, self.stage.split)
 
     def _what(self, e: Element, wish: str) -> str:
         if e.label:
@@ -231,9 +260,13 @@ class Screen:
     def specials(self) -> list[Task]:
         found = []
         for special in self.stage.specials:
-            question = polite(self.rng, self.lang, self.rng.choice(special.questions), self.unseen)
+            question = self._order(special.questions)
             found.append(Task(question, special.answer, special.thought, special.truth, 2, "action"))
         return found
+
+    def _order(self, questions: tuple[str, ...]) -> str:
+        chosen = self.rng.choice(questions)
+        return polite(self.rng, self.lang, chosen, self.unseen, self.stage.split, goal=False)
 
     def reads(self) -> list[Task]:
         found = []
@@ -241,6 +274,9 @@ class Screen:
             if any(text in fact.answer for text in self.stage.cut):
                 continue  # can't be read off this screen
             question = phrase(self.rng, (*fact.questions, fact.questions[-1]), self.unseen)
+            if rich(self.rng, self.stage.split):
+                wish, slots = wishes_screen.reading(question, self.lang)
+                question = ask(self.rng, wish, self.lang, (), **slots) or question
             truth = {"kind": "screen_text", "value": fact.answer, "accept": [fact.answer, *fact.accept]}
             found.append(Task(question, fact.answer, "", truth, 1, "read"))
         return found

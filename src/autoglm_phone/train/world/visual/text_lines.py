@@ -10,9 +10,11 @@ from functools import lru_cache
 
 from autoglm_phone.edits import edit_distance
 from autoglm_phone.train.world.fillings import compose
+from autoglm_phone.train.world.phrasing import ask, rich, typed
 from autoglm_phone.train.world.registry import Builder, Draft
 from autoglm_phone.train.world.sample import Lang, Picture, Sample, Split, Turn
 from autoglm_phone.train.world.scoring import Score, scorer
+from autoglm_phone.train.world.visual import wishes_screen as wishes
 from autoglm_phone.train.world.visual.canvas import Color, make_canvas, pick_typeset
 from autoglm_phone.train.world.visual.content import Content
 from autoglm_phone.train.world.visual.degrade import degrade
@@ -46,9 +48,12 @@ def _random_text(r: random.Random, lang: Lang, length: int) -> str:
     return "".join(chars)
 
 
-def line_text(rng: random.Random, content: Content, split: Split, length: int) -> str:
-    """A line of about `length` characters that belongs to this split: composed words, or any characters at all."""
-    if rng.random() < 0.5:
+def line_text(rng: random.Random, content: Content, split: Split, length: int, words: float = 0.5) -> str:
+    """A line of about `length` characters that belongs to this split: composed words, or any characters at all.
+
+    words: share of the former.
+    """
+    if rng.random() < words:
         makers = (
             content.chat,
             content.topic,
@@ -77,6 +82,12 @@ def _colors(rng: random.Random) -> tuple[Color, Color]:
     return mix(rng.choice(BRIGHT), (0, 0, 0), 0.35), (255, 255, 255)
 
 
+_SIZES = (11, 12, 13, 14, 14, 15, 16, 18, 20, 24, 28)
+# Training mostly reads what can be read: a rare Chinese character of 12 px is a guess, and guessing is what it teaches.
+_READABLE_SIZES = (12, 14, 15, 16, 16, 17, 18, 18, 20, 22, 24, 26, 30)
+_SMALL = 15  # below this, training's lines are mostly words
+
+
 _ALL: dict[Lang, tuple[str, ...]] = {
     "zh": ("读出图中的文字。", "图里写了什么？", "识别图片中的文字。", "把图上的字写出来。", "图片上的文字是什么？"),
     "en": (
@@ -91,6 +102,25 @@ _LINE: dict[Lang, tuple[str, ...]] = {
     "zh": ("第{}行写的是什么？", "读出第{}行。", "第{}行的文字是什么？", "图中第{}行是什么字？"),
     "en": ("What does line {} say?", "Read line {}.", "What is written in line {}?", "Give the text of line {}."),
 }
+
+
+def _ask_all(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
+    """A question for all of the text."""
+    if rich(rng, split):
+        found = ask(rng, wishes.ALL_TEXT[lang], lang, _ALL[lang][-1:])
+        if found:
+            return typed(rng, found, lang, split)
+    return phrase(rng, _ALL[lang], unseen)
+
+
+def _ask_line(rng: random.Random, lang: Lang, split: Split, unseen: bool, number: int) -> str:
+    """A question for line `number`, counted from one."""
+    if rich(rng, split) and number <= len(wishes.ORDINALS_EN):
+        k = wishes.NUMERALS_ZH[number - 1] if lang == "zh" and rng.random() < 0.4 else str(number)
+        found = ask(rng, wishes.LINE[lang], lang, _LINE[lang][-1:], k=k, kth=wishes.ORDINALS_EN[number - 1])
+        if found:
+            return typed(rng, found, lang, split)
+    return phrase(rng, _LINE[lang], unseen).format(number)
 
 
 def build_ocr(rng: random.Random, split: Split, unseen: bool) -> Draft:
@@ -110,15 +140,16 @@ def build_ocr(rng: random.Random, split: Split, unseen: bool) -> Draft:
         canvas.gradient((0, 0, width, height), background, mix(background, ink, 0.15), rng.random() < 0.5)
     y, lines = rng.uniform(6, 16), []
     while True:
-        size = rng.choice((11, 12, 13, 14, 14, 15, 16, 18, 20, 24, 28))
+        trained = split != "test"
+        size = rng.choice(_READABLE_SIZES if trained and rng.random() < 0.8 else _SIZES)
         if y + size * 1.3 > height:
             break
         if rng.random() < 0.5:
             canvas.typeset = pick_typeset(rng, lang, unseen, screens_only=False)
         room = width - 20
-        text = line_text(
-            rng, content, split, rng.randint(3, max(4, int(room / size * (1 if lang == "zh" else 1.7)) - 2))
-        )
+        length = rng.randint(3, max(4, int(room / size * (1 if lang == "zh" else 1.7)) - 2))
+        words = 0.5 if not trained else 0.85 if size < _SMALL else 0.55
+        text = line_text(rng, content, split, min(length, 16) if trained and rng.random() < 0.5 else length, words)
         bold = rng.random() < 0.25
         while canvas.measure(text, size, bold) > room and len(text) > 1:
             text = text[:-1].rstrip()
@@ -130,12 +161,12 @@ def build_ocr(rng: random.Random, split: Split, unseen: bool) -> Draft:
     regions = finished(canvas.regions, *canvas.size)
     picture = Picture(degrade(canvas.pixels(), rng), canvas.visible_glyphs(), regions)
     asked = [
-        (phrase(rng, _LINE[lang], unseen).format(i + 1), line, look_at(picture, written(picture, line), lang))
+        (_ask_line(rng, lang, split, unseen, i + 1), line, look_at(picture, written(picture, line), lang))
         for i, line in enumerate(lines)
     ]
     rng.shuffle(asked)
     if sum(map(len, lines)) < 60 or not asked:
-        asked.insert(rng.choice((0, len(asked))), (phrase(rng, _ALL[lang], unseen), "\n".join(lines), ""))
+        asked.insert(rng.choice((0, len(asked))), (_ask_all(rng, lang, split, unseen), "\n".join(lines), ""))
     pairs = [(Turn("user", f"<image>{q}"), Turn("assistant", a, thought)) for q, a, thought in asked[:6]]
     truth = {"kind": "ocr", "text": asked[0][1]}
     return Draft(lang, 1, pairs[0], truth, (picture,), alternatives=tuple(pairs[1:]))
