@@ -188,7 +188,9 @@ class Sights:
             boxes = _boxes(marks, value, "")
             for i, (start, end) in enumerate(spans):
                 found.add("reasoning", start, end, boxes[i : i + 1] if len(boxes) == len(spans) else boxes)
-        read = [look for look in found.looks if reasoning[look.start : look.end].endswith(answer)]
+        # "about 23" does not end with the answer 3.
+        said = re.compile(rf"(?<![\d.]){re.escape(answer)}\Z")
+        read = [look for look in found.looks if said.search(reasoning, look.start, look.end)]
         if read and answer:
             found.add("answer", 0, len(answer), read[0].boxes)
         else:
