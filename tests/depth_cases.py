@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from autoglm_phone.config import EngineConfig
 from autoglm_phone.engine.core import Engine
 from autoglm_phone.engine.loop import load_engine
-from autoglm_phone.engine.request import EngineRequest, MediaItem, StepOutput
+from autoglm_phone.engine.request import EngineRequest, MediaItem, StepOutput, ThinkingBudget
 from autoglm_phone.graph.plan import ExitPolicy, Plan
 from autoglm_phone.models.glm4v.model import Glm4vModel, Prompt
 from autoglm_phone.models.glm4v.reference import make_tiny_checkpoint
@@ -213,3 +214,27 @@ def check(reference: Any, requests: list[EngineRequest], record: Record) -> None
             tokens, truth, _ = truths[name]
             expected = truth[whole][first : first + rows.shape[0]]
             assert float((rows[: expected.shape[0]] - expected).abs().max()) <= TOLERANCE, (name, first)
+
+
+# Sampling of every kind that must not notice how deep its tokens ran.
+SAMPLED = [
+    {"temperature": 1.0, "seed": 5},
+    {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "seed": 6, "logprobs": 2},
+    {"temperature": 1.3, "min_p": 0.05, "repetition_penalty": 1.3, "frequency_penalty": 0.4, "seed": 7},
+    {"temperature": 0.0, "presence_penalty": 0.9, "repetition_penalty": 1.2, "min_tokens": 8, "ignore_eos": False},
+    {"temperature": 0.9, "seed": 8, "thinking": ThinkingBudget((15, 16), max_tokens=7)},
+    {"temperature": 0.0, "thinking": ThinkingBudget((15, 16), max_tokens=4), "logit_bias": {40: 2.0, 41: 1.5}},
+    {"temperature": 0.0, "stop_token_ids": frozenset(range(60, 75)), "logprobs": 1},
+]
+
+
+def same_logprobs(ours: Record, theirs: Record, name: str) -> None:
+    """Both records say the same of every token of a request."""
+    pairs = zip(
+        [entry for output in ours.outputs[name] for entry in output.logprobs],
+        [entry for output in theirs.outputs[name] for entry in output.logprobs],
+        strict=True,
+    )
+    for mine, other in pairs:
+        assert (mine.token_id, len(mine.top)) == (other.token_id, len(other.top))
+        assert mine.logprob == pytest.approx(other.logprob, abs=1e-4)

@@ -9,14 +9,25 @@ from typing import Any
 
 import pytest
 
-from autoglm_phone.engine.request import EngineRequest, ThinkingBudget
+from autoglm_phone.engine.request import EngineRequest
 from autoglm_phone.graph.ahead import CALM, COMPARE, FIRST_REST, PLEASED, ROUND, AheadController
 from autoglm_phone.graph.controller import ahead_cost, table_of
 from autoglm_phone.graph.costs import SegmentCosts
 from autoglm_phone.graph.drafting import DraftController
 from autoglm_phone.graph.exits import ExitHistory
 from autoglm_phone.graph.plan import ExitPolicy, GraphRequest
-from depth_cases import FixedPlans, NativeDepths, Record, check, drive, engine_for, make_agreeing, make_glm4v
+from depth_cases import (
+    SAMPLED,
+    FixedPlans,
+    NativeDepths,
+    Record,
+    check,
+    drive,
+    engine_for,
+    make_agreeing,
+    make_glm4v,
+    same_logprobs,
+)
 from native_cases import clip, make_request, picture, save_case
 
 PROMPT = list(range(30, 50))
@@ -131,17 +142,6 @@ def test_greedy_tokens_and_depths_are_those_without(family, place, exits):
     assert engine.pool.num_free == engine.pool.num_pages
 
 
-SAMPLED = [
-    {"temperature": 1.0, "seed": 5},
-    {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "seed": 6, "logprobs": 2},
-    {"temperature": 1.3, "min_p": 0.05, "repetition_penalty": 1.3, "frequency_penalty": 0.4, "seed": 7},
-    {"temperature": 0.0, "presence_penalty": 0.9, "repetition_penalty": 1.2, "min_tokens": 8, "ignore_eos": False},
-    {"temperature": 0.9, "seed": 8, "thinking": ThinkingBudget((15, 16), max_tokens=7)},
-    {"temperature": 0.0, "thinking": ThinkingBudget((15, 16), max_tokens=4), "logit_bias": {40: 2.0, 41: 1.5}},
-    {"temperature": 0.0, "stop_token_ids": frozenset(range(60, 75)), "logprobs": 1},
-]
-
-
 @pytest.mark.parametrize("exits", [1, 3])
 def test_sampled_tokens_are_those_without(family, exits):
     name, reference = family
@@ -153,14 +153,7 @@ def test_sampled_tokens_are_those_without(family, exits):
     assert engine.stats().drafted > 0
     for request in requests:
         if request.sampling.logprobs is not None:
-            pairs = zip(
-                [entry for output in ours.outputs[request.request_id] for entry in output.logprobs],
-                [entry for output in plain.outputs[request.request_id] for entry in output.logprobs],
-                strict=True,
-            )
-            for mine, other in pairs:
-                assert (mine.token_id, len(mine.top)) == (other.token_id, len(other.top))
-                assert mine.logprob == pytest.approx(other.logprob, abs=1e-4)
+            same_logprobs(ours, plain, request.request_id)
 
 
 def test_pictures_and_sound_too(native):

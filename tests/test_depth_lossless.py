@@ -8,11 +8,21 @@ from typing import Any
 
 import pytest
 
-from autoglm_phone.engine.request import EngineRequest, ThinkingBudget
+from autoglm_phone.engine.request import EngineRequest
 from autoglm_phone.graph.costs import SegmentCosts
 from autoglm_phone.graph.drafting import FIRST_DRAFTS, FIRST_REST, KNOWN, LONGEST, DraftController
 from autoglm_phone.graph.plan import ExitPolicy, GraphRequest
-from depth_cases import FixedPlans, NativeDepths, check, drive, engine_for, make_agreeing, make_glm4v
+from depth_cases import (
+    SAMPLED,
+    FixedPlans,
+    NativeDepths,
+    check,
+    drive,
+    engine_for,
+    make_agreeing,
+    make_glm4v,
+    same_logprobs,
+)
 from native_cases import make_request, picture, save_case
 
 PROMPT = list(range(30, 50))
@@ -74,17 +84,6 @@ def test_greedy_output_is_that_of_full(reference, length, place):
     assert engine.pool.num_free == engine.pool.num_pages
 
 
-SAMPLED = [
-    {"temperature": 1.0, "seed": 5},
-    {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "seed": 6, "logprobs": 2},
-    {"temperature": 1.3, "min_p": 0.05, "repetition_penalty": 1.3, "frequency_penalty": 0.4, "seed": 7},
-    {"temperature": 0.0, "presence_penalty": 0.9, "repetition_penalty": 1.2, "min_tokens": 8, "ignore_eos": False},
-    {"temperature": 0.9, "seed": 8, "thinking": ThinkingBudget((15, 16), max_tokens=7)},
-    {"temperature": 0.0, "thinking": ThinkingBudget((15, 16), max_tokens=4), "logit_bias": {40: 2.0, 41: 1.5}},
-    {"temperature": 0.0, "stop_token_ids": frozenset(range(60, 75)), "logprobs": 1},
-]
-
-
 @pytest.mark.parametrize("place", [0, 2])
 def test_sampled_output_is_that_of_full(reference, place):
     requests = [ask(f"r{i}", PROMPT[i:], **fields) for i, fields in enumerate(SAMPLED)]
@@ -97,15 +96,7 @@ def test_sampled_output_is_that_of_full(reference, place):
         ours, theirs = record.outputs[name][-1], plain.outputs[name][-1]
         assert (ours.finish_reason, ours.stop_token_id) == (theirs.finish_reason, theirs.stop_token_id)
         if request.sampling.logprobs is not None:
-            pairs = zip(
-                [entry for output in record.outputs[name] for entry in output.logprobs],
-                [entry for output in plain.outputs[name] for entry in output.logprobs],
-                strict=True,
-            )
-            for mine, other in pairs:
-                assert mine.token_id == other.token_id
-                assert mine.logprob == pytest.approx(other.logprob, abs=1e-4)
-                assert len(mine.top) == len(other.top)
+            same_logprobs(record, plain, name)
     assert engine.stats().accepted > 0
 
 

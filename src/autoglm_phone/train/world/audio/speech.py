@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from autoglm_phone.errors import ConfigError
@@ -21,7 +22,7 @@ from autoglm_phone.train.world.audio.spoken import bare, canonical, spoken
 from autoglm_phone.train.world.audio.vocabulary import known
 from autoglm_phone.train.world.audio.wishes_sound import OBEY, ONLY_ANSWER, ONLY_WORDS, SCRIBE, TRANSCRIBE
 from autoglm_phone.train.world.fillings import held_out, template
-from autoglm_phone.train.world.phrasing import ask, rich
+from autoglm_phone.train.world.phrasing import Ask, ask, rich
 from autoglm_phone.train.world.registry import Draft
 from autoglm_phone.train.world.sample import Clip, Lang, Split, Turn
 from autoglm_phone.train.world.text.grammar_parse import say
@@ -171,30 +172,33 @@ def transcribe_prompt(rng: random.Random, lang: Lang, split: Split, unseen: bool
 
     The plain one is what /v1/audio/transcriptions sends.
     """
+    found = None
     if rich(rng, split):
-        if rng.random() < 0.15:
-            return TRANSCRIBE_PROMPT[lang]
-        if rng.random() < 0.06:
-            return say(rng, rng.choice(ONLY_WORDS[lang]))
-        found = ask(rng, TRANSCRIBE[lang], lang, held_out(_TRANSCRIBE[lang]))
-        if found and rng.random() < 0.1:
-            found = joined(found, say(rng, rng.choice(ONLY_WORDS[lang])), lang)
-        if found:
-            return found
-    return template(rng, f"speech.transcribe.{lang}", _TRANSCRIBE[lang], split, unseen)
+        plain = rng.random() < 0.15
+        found = TRANSCRIBE_PROMPT[lang] if plain else _worded(rng, TRANSCRIBE, ONLY_WORDS, _TRANSCRIBE, lang)
+    return found or template(rng, f"speech.transcribe.{lang}", _TRANSCRIBE[lang], split, unseen)
 
 
 def obey_prompt(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
     """How someone asks that a recording be answered."""
-    if rich(rng, split):
-        if rng.random() < 0.06:
-            return say(rng, rng.choice(ONLY_ANSWER[lang]))
-        found = ask(rng, OBEY[lang], lang, held_out(_OBEY[lang]))
-        if found and rng.random() < 0.1:
-            found = joined(found, say(rng, rng.choice(ONLY_ANSWER[lang])), lang)
-        if found:
-            return found
-    return template(rng, f"speech.obey.{lang}", _OBEY[lang], split, unseen)
+    found = _worded(rng, OBEY, ONLY_ANSWER, _OBEY, lang) if rich(rng, split) else None
+    return found or template(rng, f"speech.obey.{lang}", _OBEY[lang], split, unseen)
+
+
+def _worded(
+    rng: random.Random,
+    wish: Mapping[Lang, Ask],
+    only: Mapping[Lang, tuple[str, ...]],
+    table: Mapping[Lang, tuple[str, ...]],
+    lang: Lang,
+) -> str | None:
+    """The wish in the grammar's words; now and then with, or as, a sentence that says what not to do."""
+    if rng.random() < 0.06:
+        return say(rng, rng.choice(only[lang]))
+    found = ask(rng, wish[lang], lang, held_out(table[lang]))
+    if found and rng.random() < 0.1:
+        found = joined(found, say(rng, rng.choice(only[lang])), lang)
+    return found
 
 
 def joined(first: str, second: str, lang: Lang) -> str:

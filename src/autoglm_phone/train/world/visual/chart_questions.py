@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 
-from autoglm_phone.train.world.phrasing import Ask, ask, rich
+from autoglm_phone.train.world.phrasing import Ask
 from autoglm_phone.train.world.sample import Lang, Sample
 from autoglm_phone.train.world.scoring import Score, normalise, numbers, scorer
 from autoglm_phone.train.world.visual import wishes_chart as wishes
 from autoglm_phone.train.world.visual.chart_data import Chart, number
 from autoglm_phone.train.world.visual.scene_questions import Asked
-from autoglm_phone.train.world.visual.tasks import phrase
+from autoglm_phone.train.world.visual.tasks import phrased
 
 TREND_NAMES: dict[Lang, dict[str, str]] = {
     "zh": {"rising": "上升", "falling": "下降", "flat": "平稳", "peak": "先升后降", "valley": "先降后升"},
@@ -67,16 +67,9 @@ def _phrased(
     unseen: bool,
     **slots: str,
 ) -> str:
-    """The question: worded by the grammar in most of training, else one of the table (a single one is not held out)."""
-    options = table[chart.lang]
-    held = options[-1:] if len(options) > 1 else ()
-    if rich(rng, chart.split):
-        was = "were" if chart.measure.endswith("s") and chart.kind != "pie" else "was"
-        found = ask(rng, wish[chart.lang], chart.lang, held, was=was, period=chart.period, **slots)
-        if found:
-            return found
-    text = phrase(rng, options, unseen) if held else options[0]
-    return text.format(period=chart.period, **slots)
+    """The question about a chart, which says what its labels are."""
+    was = "were" if chart.measure.endswith("s") and chart.kind != "pie" else "was"
+    return phrased(rng, chart.lang, chart.split, wish, table, unseen, was=was, period=chart.period, **slots)
 
 
 # What the grammar says for a way ("lowest", "更高"): the same words as the table, or words of the same meaning.

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from autoglm_phone.train.world.phrasing import Ask, ask, fill, rich, too_near
+from autoglm_phone.train.world.phrasing import ask, fill, rich, too_near
 from autoglm_phone.train.world.sample import Lang, Sample
 from autoglm_phone.train.world.scoring import Score, numbers, scorer
 from autoglm_phone.train.world.text.grammar_parse import say_open
 from autoglm_phone.train.world.visual import wishes_scene as wishes
 from autoglm_phone.train.world.visual.regions import NAMES, grid, region
 from autoglm_phone.train.world.visual.scene_words import COLORS, KINDS, Thing, bare, caption, groups, noun
-from autoglm_phone.train.world.visual.tasks import phrase
+from autoglm_phone.train.world.visual.tasks import phrase, phrased
 
 if TYPE_CHECKING:
     from autoglm_phone.train.world.visual.scene import Scene
@@ -30,24 +30,6 @@ class Asked:
 
 
 Maker = Callable[[random.Random, "Scene", bool], Asked]
-
-
-def _phrased(
-    rng: random.Random,
-    scene: Scene,
-    wish: dict[Lang, Ask],
-    table: dict[Lang, tuple[str, ...]],
-    unseen: bool,
-    **slots: str,
-) -> str:
-    """The question: worded by the grammar in most of training, else one of the table (a single one is not held out)."""
-    options = table[scene.lang]
-    held = options[-1:] if len(options) > 1 else ()
-    if rich(rng, scene.split):
-        found = ask(rng, wish[scene.lang], scene.lang, held, **slots)
-        if found:
-            return found
-    return (phrase(rng, options, unseen) if held else options[0]).format(**slots)
 
 
 _CAPTION: dict[Lang, tuple[str, ...]] = {
@@ -72,7 +54,7 @@ _CAPTION: dict[Lang, tuple[str, ...]] = {
 
 def captioned(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
     text = caption(scene.things, scene.background, scene.lang)
-    question = _phrased(rng, scene, wishes.CAPTION, _CAPTION, unseen)
+    question = phrased(rng, scene.lang, scene.split, wishes.CAPTION, _CAPTION, unseen)
     return Asked(
         question, text, "", {"kind": "bleu", "reference": text, "lang": scene.lang}, len(groups(scene.things)) // 2
     )
@@ -150,7 +132,7 @@ def _match_thing(rng: random.Random, scene: Scene, unseen: bool, right: bool) ->
         kind = rng.choice([k for k in KINDS if k not in {t.kind for t in scene.things}])
         shown = noun(kind, what[1] if rng.random() < 0.5 else "", 1, lang)
         reason = f"图中没有{KINDS[kind][1]}。" if lang == "zh" else f"There is no {KINDS[kind][2]}."
-    question = _phrased(rng, scene, wishes.MATCH, _MATCH, unseen, x=shown)
+    question = phrased(rng, scene.lang, scene.split, wishes.MATCH, _MATCH, unseen, x=shown)
     return Asked(question, _yes(scene, right, reason), _seen(scene), {"kind": "yesno", "value": right}, difficulty)
 
 
@@ -203,7 +185,7 @@ def _match_side(rng: random.Random, scene: Scene, unseen: bool, right: bool) -> 
     first, second = (a, b) if left_asked == right else (b, a)
     one, two = bare(first.kind, first.color, lang), bare(second.kind, second.color, lang)
     side = ("左" if left_asked else "右") if lang == "zh" else "left" if left_asked else "right"
-    question = _phrased(rng, scene, wishes.SIDE, _SIDE, False, one=one, two=two, side=side)
+    question = phrased(rng, scene.lang, scene.split, wishes.SIDE, _SIDE, False, one=one, two=two, side=side)
     if lang == "zh":
         reason = f"{one}在{two}的{'左' if first is a else '右'}边。"
         thought = f"{one}在{_spot(first)}，{two}在{_spot(second)}。"
@@ -240,7 +222,7 @@ def count(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
     found = [t for t in scene.things if kind in {"", t.kind} and color in {"", t.color}]
     measure = KINDS[kind][0] if kind else "个"
     name = bare(kind, color, lang, True) if kind else ("物体" if lang == "zh" else "objects")
-    question = _phrased(rng, scene, wishes.COUNT, _COUNT, unseen, m=measure, n=name)
+    question = phrased(rng, scene.lang, scene.split, wishes.COUNT, _COUNT, unseen, m=measure, n=name)
     # Everything is named in reading order: which of it counts is then a question about words, not about the picture.
     walk = [
         (region(t.x * 1000, t.y * 1000, lang), bare(t.kind, t.color, lang))
@@ -290,7 +272,7 @@ def locate(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
     if clear and rng.random() < 0.5:
         where = region(x, y, lang)
         accept = [where] + ([f"{where[:-1]}边" if where.endswith("侧") else where] if lang == "zh" else [])
-        question = _phrased(rng, scene, wishes.WHERE, _WHERE, unseen, x=name)
+        question = phrased(rng, scene.lang, scene.split, wishes.WHERE, _WHERE, unseen, x=name)
         thought = f"{name}在{_spot(thing)}。" if lang == "zh" else f"The {name} is at {_spot(thing)}."
         return Asked(question, where, thought, {"kind": "exact", "value": where, "accept": accept}, 1)
     box = [
@@ -299,7 +281,7 @@ def locate(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
         grid(thing.x + thing.rx, 1),
         grid(thing.y + thing.ry, 1),
     ]
-    question = _phrased(rng, scene, wishes.POINT, _POINT, unseen, x=name)
+    question = phrased(rng, scene.lang, scene.split, wishes.POINT, _POINT, unseen, x=name)
     where = region(x, y, lang)
     thought = f"{name}在{where}。" if lang == "zh" else f"The {name} is at the {where}."
     return Asked(question, _spot(thing), thought, {"kind": "point", "box": box}, 2)

@@ -90,6 +90,24 @@ def phrase(rng: random.Random, options: tuple[str, ...], unseen: bool) -> str:
     return options[-1] if unseen and rng.random() < 0.5 else rng.choice(options[:-1])
 
 
+def phrased(
+    rng: random.Random,
+    lang: Lang,
+    split: Split,
+    wish: Mapping[Lang, Ask],
+    table: Mapping[Lang, tuple[str, ...]],
+    unseen: bool,
+    **slots: str,
+) -> str:
+    """The question: worded by the grammar in most of training, else one of the table (a single one is not held out)."""
+    options = table[lang]
+    held = options[-1:] if len(options) > 1 else ()
+    found = ask(rng, wish[lang], lang, held, **slots) if rich(rng, split) else None
+    if found:
+        return found
+    return (phrase(rng, options, unseen) if held else options[0]).format(**slots)
+
+
 def polite(rng: random.Random, lang: Lang, wish: str, unseen: bool, split: Split = "test", goal: bool = True) -> str:
     """The wish as an instruction. goal: whether one may also ask how to do it, and not only that it be done."""
     if rich(rng, split):
