@@ -50,6 +50,8 @@ def _colour(summary: Summary) -> str:
 
 def _latency(summaries: Sequence[Summary], measured: Sequence[Measured]) -> Any:
     """Ratios with intervals; the distribution of latencies; first token and speed."""
+    from matplotlib.ticker import LogLocator
+
     shown = [s for s in summaries if s.group != "curve"]
     figure, (left, middle, right) = _figure(3, 13, 3.2 + 0.18 * len(shown), width_ratios=(1.25, 1, 1))
     places = list(range(len(shown)))[::-1]
@@ -72,6 +74,7 @@ def _latency(summaries: Sequence[Summary], measured: Sequence[Measured]) -> Any:
         middle.step(values, shares, where="post", color=_colour(s), label=label)
     middle.set_xscale("log")
     middle.xaxis.set_major_formatter("{x:.0f}")
+    middle.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # a name at each of nine would overlap
     middle.xaxis.set_minor_formatter("{x:.0f}")
     middle.tick_params(axis="x", which="both", labelsize=7)
     middle.set_xlabel("latency, ms")
