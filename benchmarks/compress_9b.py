@@ -25,7 +25,6 @@ import re
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +46,7 @@ SCALES = {  # text and vision sizes
     "9b": ((151552, 4096, 13696, 40, 32, 2), (24, 1536, 12, 13696)),
     "small": ((1024, 256, 512, 2, 4, 2), (1, 128, 2, 512)),
 }
+_GROWTH = 0.3  # GB that libraries and kernels take after the start
 PATCHES = 16  # a side of each picture: 64 tokens after merging
 LIMITS = {"seconds": 480.0, "gpu_gb": 10.0, "host_gb": 8.0}
 
@@ -138,9 +138,18 @@ class Memory:
                 self.gpu = max(self.gpu, (total - free) / 1e9)
 
 
+def as_small_as(card: float) -> None:
+    """Only as much GPU memory as a card of so many GB has, the driver's share included."""
+    torch.zeros(1, device="cuda")
+    free, total = torch.cuda.mem_get_info()
+    driver = (total - free - torch.cuda.memory_reserved()) / 1e9 + _GROWTH
+    torch.cuda.set_per_process_memory_fraction((card - driver) * 1e9 / total)
+    print(f"as a card of {card:g} GB: {driver:.2f} GB are the driver's, {card - driver:.2f} GB can be had", flush=True)
+
+
 def measure(folder: Path, out: Path, parsed: recipe.Recipe, samples: Sequence[Sample], device: str, deep: bool) -> dict:
-    """One compression: seconds in all, by kind of unit and (deep: each stage waits for the GPU) by stage, peaks of
-    memory, bytes."""
+    """One compression: seconds in all, by kind of unit and by stage (deep: each stage waits for the GPU, so that its
+    seconds are its own), peaks of memory, bytes."""
     units: dict[str, list[float]] = {}
     stages: dict[str, dict[str, float]] = {}
     peaks: dict[str, dict[str, float]] = {}
@@ -149,8 +158,7 @@ def measure(folder: Path, out: Path, parsed: recipe.Recipe, samples: Sequence[Sa
         torch.cuda.empty_cache()  # what writing the checkpoint left
         torch.cuda.reset_peak_memory_stats()
     resumed = (out / pipeline.WORK).exists()
-    profile: AbstractContextManager[timing.Spent] = timing.recording() if deep else nullcontext(timing.Spent())
-    with Memory(cuda) as memory, profile as spent:
+    with Memory(cuda) as memory, timing.recording(waits=deep) as spent:
         before: dict[str, float] = {}
 
         def say(line: str) -> None:
@@ -227,11 +235,14 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=128)
     parser.add_argument("--tokens", type=int, default=512)
     parser.add_argument("--layers", type=int, help="only so many blocks of tower and decoder, with a profile")
+    parser.add_argument("--card", type=float, help="GB: the memory of a smaller GPU, none beyond it can be had")
     parser.add_argument("--baseline", action="store_true", help="round to nearest first, for the ratio")
     options = parser.parse_args()
     device = torch.device(options.device)
     chip = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     print(f"{platform.machine()}, {chip}, torch {torch.__version__}, seed 0", flush=True)
+    if device.type == "cuda" and options.card:
+        as_small_as(options.card)
     print(f"{options.scale}, {options.samples} samples of {options.tokens} tokens", flush=True)
     began = time.monotonic()
     work = options.work if options.layers is None else options.work / f"{options.layers}-layers"

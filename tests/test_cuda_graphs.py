@@ -216,12 +216,14 @@ def test_waiting_for_company_is_chosen_only_where_it_pays():
 
 
 def test_a_depth_mix_survives_its_file(tmp_path):
-    mix = DepthMix("abc", (6, 12, 18, 24), 0.01, {6: 0.9}, True, ((1, 4, 2), (3,)), (((2, 3), (1, 0)), ((5, 4),)))
+    mix = DepthMix(
+        "abc", (6, 12, 18, 24), 0.01, {"text": {6: 0.9}}, True, ((1, 4, 2), (3,)), (((2, 3), (1, 0)), ((5, 4),))
+    )
     path = tmp_path / "mix.json"
     mix.save(path)
     assert read_mix(path) == mix
     assert mix.shares == [0.25, 0.25, 0.25, 0.25]
-    for old, new in (('"142"', '"152"'), ('"2/3 1/0"', '"9/3"'), ('"version": 1', '"version": 7'), ('"142"', '""')):
+    for old, new in (('"142"', '"152"'), ('"2/3 1/0"', '"9/3"'), ('"version": 2', '"version": 7'), ('"142"', '""')):
         path.write_text(path.read_text().replace(old, new))
         with pytest.raises(CheckpointError, match="depth mix"):
             read_mix(path)

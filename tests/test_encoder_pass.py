@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch import nn
 
 from autoglm_phone.models.native.audio import AudioTower
 from autoglm_phone.models.native.shape import AudioShape, VisionShape
-from autoglm_phone.models.native.vision import VisionTower
+from autoglm_phone.models.native.vision import VisionTower, drawn_on
 from autoglm_phone.models.registry import locate
 from autoglm_phone.runner import encoder_pass
 from autoglm_phone.runner.checkpoint import Checkpoint
@@ -26,9 +28,9 @@ def mini() -> NativeTowers:
     return NativeTowers(read_spec(folder), Checkpoint(folder), torch.device("cpu"), torch.float32, 1 << 20)
 
 
-def near(found: torch.Tensor, expected: torch.Tensor) -> None:
+def near(found: torch.Tensor, expected: torch.Tensor, share: float = NEAR) -> None:
     assert found.shape == expected.shape
-    assert (found - expected).abs().max() <= NEAR * expected.abs().max()
+    assert (found - expected).abs().max() <= share * expected.abs().max()
 
 
 @torch.inference_mode()
@@ -41,6 +43,60 @@ def test_pictures_are_seen_as_by_the_module(mini, size):
         expected, _ = tower(picture, None)
         for _ in range(2):  # the second time from the table of places
             near(encoder_pass.see(tower, pixels), expected[0])
+
+
+def half_blank(height: int, width: int) -> torch.Tensor:
+    """uint8 [height, width, 3]: noise in the left half, one colour with a faint grain in the right one."""
+    rng = np.random.default_rng(2)
+    pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    pixels[:, width // 2 :] = 200 + rng.integers(0, 7, (height, width - width // 2, 1))
+    return torch.from_numpy(pixels)
+
+
+@pytest.fixture
+def sparse(mini):
+    """The picture tower as one that has no states for blank patches."""
+    with mini.store.use("image") as (tower, _):
+        was = tower.config
+        tower.config = replace(was, blank_range=8, blank_stride=3)
+        yield tower
+        tower.config = was
+
+
+def normal(pixels: torch.Tensor) -> torch.Tensor:
+    return (pixels.permute(2, 0, 1).float() / 127.5 - 1)[None]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("size", [(16, 16), (16, 96), (208, 64), (800, 352)])
+def test_blank_patches_have_no_states(sparse, size):
+    pixels = half_blank(*size)
+    expected, valid = sparse(normal(pixels), None)
+    rows, cols = size[0] // 16, size[1] // 16
+    kept = drawn_on(normal(pixels), 8, 3)[0].reshape(rows, cols)
+    assert kept[:, : cols // 2].all()
+    if cols > 1:
+        assert int(kept[:, -(-cols // 2) :].sum()) == -(-rows // 3) * len(
+            [c for c in range(-(-cols // 2), cols) if c % 3 == 0]
+        )
+    assert valid is None
+    assert expected.shape[1] == int(kept.sum())
+    near(encoder_pass.see(sparse, pixels), expected[0], 1e-4)  # flat areas: norms of nearly nothing
+    # In a padded batch the same patches are masked: the states are those of the picture alone.
+    grids = torch.tensor([[rows, cols], [rows + 2, cols + 3]])
+    padded = torch.zeros(2, 3, size[0] + 32, size[1] + 48)
+    padded[0, :, : size[0], : size[1]] = normal(pixels)
+    padded[1] = normal(half_blank(size[0] + 32, size[1] + 48))
+    states, valid = sparse(padded, grids)
+    near(states[0][valid[0]], expected[0], 1e-4)
+
+
+def test_a_grain_below_the_range_is_blank_and_a_hairline_is_not():
+    pixels = torch.full((1, 3, 48, 64), 0.5)
+    pixels[0, :, :, 32:] += torch.randint(0, 7, (48, 32)) / 127.5
+    assert not drawn_on(pixels, 8, 100)[0, 1:].any()
+    pixels[0, 1, 20, 18] += 8 / 127.5
+    assert drawn_on(pixels, 8, 100)[0].nonzero().flatten().tolist() == [0, 5]
 
 
 @torch.inference_mode()

@@ -11,7 +11,7 @@ import pytest
 
 from autoglm_phone.bench.fixed import FOLDER
 from autoglm_phone.train.world import phrasing, registry
-from autoglm_phone.train.world.audio import openings, speech, wishes_sound
+from autoglm_phone.train.world.audio import openings, sentences, speech, vocabulary, wishes_sound, words
 from autoglm_phone.train.world.fillings import held_out, split_of
 from autoglm_phone.train.world.lexicon_tools import TOOLS
 from autoglm_phone.train.world.text import invented, more_asks, notify, oos_phrases, persona, phrases
@@ -310,6 +310,22 @@ def test_sentences_of_unlike_build_start_in_many_ways(lang: str) -> None:
     assert len(set(texts)) > 590
     if lang == "en":
         assert all(openings.teaches(text) for text in texts)
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_swapped_words_are_taught_and_break_what_a_sentence_promises(lang: str) -> None:
+    rng = random.Random(7)
+    texts = [sentences.swapped(rng, lang, "train", False) for _ in range(300)]
+    pool = words.EN_WORDS if lang == "en" else words.ZH_WORDS
+    foreign = (
+        [sum(word in text for word in pool) for text in texts]
+        if lang == "zh"
+        else [sum(word in pool for word in text.split(" ")) for text in texts]
+    )
+    assert sum(count > 0 for count in foreign) > 290
+    assert len(set(texts)) > 295
+    assert sum(vocabulary.known(text) or openings.teaches(text) for text in texts) > 250
+    assert not any(set(text) & sentences.UNDECIDABLE for text in texts)
 
 
 _ASKS = re.compile(r"什么|多少|怎么|吗|几|[Ww]hat|[Hh]ow|[Ww]h(?:y|ere|en)|[Ww]ould|[Cc]an you")

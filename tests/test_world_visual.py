@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from autoglm_phone.errors import ConfigError
 from autoglm_phone.train.world import assets, registry
 from autoglm_phone.train.world.fillings import rng_for
-from autoglm_phone.train.world.sample import Sample
+from autoglm_phone.train.world.sample import Sample, Split
 from autoglm_phone.train.world.scoring import score
 
 try:
@@ -116,8 +117,12 @@ def test_every_layout_gives_boxes_inside_and_no_two_targets_for_one_question() -
 def test_layouts_for_training_and_for_unseen_tests() -> None:
     assert sum(not item.unseen for item in LAYOUTS.values()) >= 20
     assert sum(item.unseen for item in LAYOUTS.values()) >= 4
-    assert all(not item.unseen for item in (screens.pick_layout(rng_for("x", "train", i), False) for i in range(200)))
-    assert all(item.unseen for item in (screens.pick_layout(rng_for("x", "test", i), True) for i in range(200)))
+    for split in get_args(Split):
+        seen = [screens.pick_layout(rng_for("x", split, i), False, split) for i in range(200)]
+        assert not any(item.unseen for item in seen)
+        assert any(item.training for item in seen) == (split == "train")
+    held = [screens.pick_layout(rng_for("x", "test", i), True, "test") for i in range(200)]
+    assert all(item.unseen for item in held)
 
 
 @pytest.mark.parametrize("category", CATEGORIES)

@@ -14,6 +14,9 @@ eval_app = typer.Typer(help="Score a model.", invoke_without_command=True, no_ar
 app = typer.Typer(help="Measure.", no_args_is_help=True)
 
 
+_PAGES = 1 << 30  # bytes: room for 16 answers, and for other processes on the same GPU
+
+
 @eval_app.callback()
 def evaluate(
     suite: Annotated[str, typer.Option(help="world, or world-100 for the fixed set")] = "world",
@@ -44,7 +47,7 @@ def evaluate(
     else:
         samples = world.fixed_samples(chosen)
     folder = locate(model)
-    llm = LLM(str(folder), max_num_seqs=16)
+    llm = LLM(str(folder), max_num_seqs=16, kv_cache_memory=_PAGES)
     total = sum(map(len, samples.values()))
     typer.echo(f"suite {suite}, model {folder.name}, {total} samples, greedy")
     table = world.run(

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from autoglm_phone.errors import AutoGLMError, CheckpointError, ConfigError, EngineError
+from autoglm_phone.graph.groups import GROUPS
 from autoglm_phone.graph.plan import ExitPolicy, GraphRequest
 
-VERSION = 1
+VERSION = 2
 MAX_TOKENS = 192  # of an answer: enough for all but a few of the fixed set
 DRAFTS = 4  # a step of `lossless`: fixed, as the controller's choice depends on the recording machine's speed
 
@@ -23,13 +24,13 @@ DRAFTS = 4  # a step of `lossless`: fixed, as the controller's choice depends on
 @dataclass(frozen=True)
 class DepthMix:
     """ends: layers after each segment of the recorded model. confidence: per request, segments of each token.
-    lossless: per request, (tokens, drafts) of each step. thresholds: by exit depth; certified: that they were
-    calibrated for exactly these weights and this risk."""
+    lossless: per request, (tokens, drafts) of each step. thresholds: by group of requests and exit depth, none for a
+    group that certifies nothing; certified: that they were calibrated for exactly these weights and this risk."""
 
     model: str
     ends: tuple[int, ...]
     risk: float
-    thresholds: dict[int, float]
+    thresholds: dict[str, dict[int, float]]
     certified: bool
     confidence: tuple[tuple[int, ...], ...]
     lossless: tuple[tuple[tuple[int, int], ...], ...]
@@ -62,7 +63,10 @@ def read_mix(path: Path) -> DepthMix:
             model=str(raw["model"]),
             ends=tuple(int(end) for end in raw["ends"]),
             risk=float(raw["risk"]),
-            thresholds={int(depth): float(value) for depth, value in raw["thresholds"].items()},
+            thresholds={
+                str(group): {int(depth): float(value) for depth, value in table.items()}
+                for group, table in raw["thresholds"].items()
+            },
             certified=bool(raw["certified"]),
             confidence=tuple(tuple(int(digit) for digit in request) for request in raw["confidence"]),
             lossless=tuple(tuple(_step(word) for word in request.split()) for request in raw["lossless"]),
@@ -84,18 +88,18 @@ def _step(word: str) -> tuple[int, int]:
 
 
 class _Confident:
-    """Stands in for the planner: `confidence` with these thresholds, `lossless` with drafts of one length."""
+    """Stands in for the planner: `confidence` with its group's thresholds, `lossless` with drafts of one length."""
 
-    def __init__(self, thresholds: dict[int, float], draft_depth: int):
-        self.policies = {
-            "confidence": ExitPolicy("confidence", None, thresholds),
-            "lossless": ExitPolicy("lossless", None, draft_depth=draft_depth, draft_length=DRAFTS),
-        }
+    def __init__(self, thresholds: dict[str, dict[int, float]], draft_depth: int):
+        self.thresholds = thresholds
+        self.lossless = ExitPolicy("lossless", None, draft_depth=draft_depth, draft_length=DRAFTS)
 
     def plan(self, facts: Any) -> Any:
         from autoglm_phone.graph.plan import Plan
 
-        return Plan(exit=self.policies[facts.graph.policy])
+        if facts.graph.policy == "lossless":
+            return Plan(exit=self.lossless)
+        return Plan(exit=ExitPolicy("confidence", None, self.thresholds[facts.group]))
 
     def refine(self, plan: Any, scores: Any) -> Any:
         return plan
@@ -119,12 +123,12 @@ def record(
     from autoglm_phone.config import EngineConfig
     from autoglm_phone.engine.planning import Planning
     from autoglm_phone.graph.graph_file import NAME, read_graph_file, weights_digest
+    from autoglm_phone.graph.planner import facts_of
     from autoglm_phone.media.load import MediaLimits
 
     source = thresholds_from or model / NAME
     calibration, digest = read_graph_file(source), weights_digest(model)
-    found = calibration.thresholds_for(risk)
-    if found is None:
+    if not calibration.certifies(risk):
         raise ConfigError(f"{source} has no thresholds for a risk of {risk:g}", param="risk")
     config = EngineConfig(threads=1, device="cpu", enable_prefix_caching=False)
     engines: list[Any] = []
@@ -137,13 +141,15 @@ def record(
     service = load_service(model, config, wrap=keep, media_limits=limits, trusted_media=True)
     engine = engines[0]
     layout = engine.runner.layout
-    planner = _Confident(dict(found[1]), min(layout.exits))
-    engine.planning = Planning(config, planner, lambda request: request)
+    found = {group: calibration.thresholds_for(risk, group) for group in GROUPS}
+    thresholds: dict[str, dict[int, float]] = {group: rule[1] if rule else {} for group, rule in found.items()}
+    planner = _Confident(thresholds, min(layout.exits))
+    engine.planning = Planning(config, planner, facts_of)
     confidence, lossless = [], []
     for nth, sample in enumerate(fixed.load(fixed.FOLDER)[:limit]):
         try:
             prompt = service.prompts.chat(messages(sample), tools=(), enable_thinking=True)
-            traces = {kind: _trace(engine, prompt, kind) for kind in planner.policies}
+            traces = {kind: _trace(engine, prompt, kind) for kind in ("confidence", "lossless")}
         except AutoGLMError as error:
             say(f"{sample.category} {sample.index} left out: {error.message}")
             continue
@@ -158,8 +164,8 @@ def record(
     return DepthMix(
         model=digest,
         ends=tuple(layout.ends),
-        risk=found[0],
-        thresholds=dict(found[1]),
+        risk=max(rule[0] for rule in found.values() if rule),
+        thresholds=thresholds,
         certified=certified,
         confidence=tuple(c for c, _ in pairs),
         lossless=tuple(d for _, d in pairs),

@@ -18,7 +18,7 @@ from autoglm_phone.models.native.blocks import DecoderLayer, ExitHead, Memory
 from autoglm_phone.models.native.configuration import AutoGLMPhoneConfig
 from autoglm_phone.models.native.layers import RMSNorm, fourier_features, rotary_tables
 from autoglm_phone.models.native.vision import OCTAVES as VISION_OCTAVES
-from autoglm_phone.models.native.vision import VisionTower
+from autoglm_phone.models.native.vision import VisionTower, drawn_on
 
 
 class NativeArchitecture:
@@ -58,14 +58,13 @@ class NativeArchitecture:
             quarter = config.hidden_size // config.num_attention_heads // 2
             grids = (y[:, None].expand(rows, cols).flatten(), x[None].expand(rows, cols).flatten())
             tables = [rotary_tables(axis, quarter, config.rope_theta) for axis in grids]
-            return {
-                "hidden": states + module.position(place),
-                "place": place,
-                "cos": torch.cat([t[0] for t in tables], -1)[None],
-                "sin": torch.cat([t[1] for t in tables], -1)[None],
-                "weight": torch.ones(rows * cols, device=pixels.device),
-                "pixels": None,
-            }
+            hidden = states + module.position(place)
+            cos, sin = (torch.cat([table[i] for table in tables], -1)[None] for i in (0, 1))
+            if config.blank_range:
+                kept = drawn_on(pixels.float(), config.blank_range, config.blank_stride)[0]
+                hidden, place, cos, sin = (x[:, kept] for x in (hidden, place, cos, sin))
+            weight = torch.ones(hidden.shape[1], device=pixels.device)
+            return {"hidden": hidden, "place": place, "cos": cos, "sin": sin, "weight": weight, "pixels": None}
 
         def leave(module: Any, state: State) -> State:
             states = module.project(module.norm(state["hidden"])) + module.out_position(state["place"])

@@ -1,6 +1,6 @@
 """Where compression's time and GPU memory go: seconds and peaks by stage, for a benchmark that asks for them.
 
-Nothing is measured, and no GPU is waited for, unless `recording` is on in the caller's context.
+Nothing is measured unless `recording` is on in the caller's context, and no GPU is waited for unless it is to be.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ BETWEEN = "between stages"
 @dataclass
 class Spent:
     """seconds of each stage that `stage` names; gigabytes: the most that PyTorch had allocated on the GPU in it, and
-    outside of all (`BETWEEN`). Recording resets PyTorch's own peak."""
+    outside of all (`BETWEEN`). Recording resets PyTorch's own peak. waits: each stage waits for the GPU, so that its
+    seconds are its own."""
 
+    waits: bool = True
     seconds: dict[str, float] = field(default_factory=dict)
     gigabytes: dict[str, float] = field(default_factory=dict)
 
@@ -36,9 +38,9 @@ _SPENT: ContextVar[Spent | None] = ContextVar("compression_spent", default=None)
 
 
 @contextmanager
-def recording() -> Iterator[Spent]:
+def recording(waits: bool = True) -> Iterator[Spent]:
     """What each stage takes while this lasts."""
-    spent = Spent()
+    spent = Spent(waits)
     token = _SPENT.set(spent)
     try:
         yield spent
@@ -54,16 +56,16 @@ def stage(name: str) -> Iterator[None]:
     if spent is None:
         yield
         return
-    began = _now()
+    began = _now(spent.waits)
     spent.note_peak(BETWEEN)
     try:
         yield
     finally:
-        spent.seconds[name] = spent.seconds.get(name, 0.0) + _now() - began
+        spent.seconds[name] = spent.seconds.get(name, 0.0) + _now(spent.waits) - began
         spent.note_peak(name)
 
 
-def _now() -> float:
-    if torch.cuda.is_available():
+def _now(waits: bool) -> float:
+    if waits and torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.monotonic()

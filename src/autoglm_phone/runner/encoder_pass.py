@@ -39,13 +39,17 @@ def serves(tower: nn.Module) -> bool:
 
 
 def see(tower: Any, pixels: Tensor) -> Tensor:
-    """States [P, H] of a picture, as the VisionTower gives for pixels / 127.5 - 1. pixels: uint8 [height, width, 3]."""
+    """States [K, H] of a picture, as the VisionTower gives for pixels / 127.5 - 1. pixels: uint8 [height, width, 3]."""
     config = tower.config
     height, width = pixels.shape[:2]
     place, turn = _grid(height // 16, width // 16, config.hidden_size, config.num_attention_heads, config.rope_theta)
     picture = pixels[None].to(torch.float32).div_(127.5).sub_(1)  # [1, height, width, 3]
-    features = _stem(tower.stem, picture.permute(0, 3, 1, 2))
+    picture = picture.permute(0, 3, 1, 2)
+    features = _stem(tower.stem, picture)
     hidden = features.permute(0, 2, 3, 1).reshape(-1, config.hidden_size)
+    if config.blank_range:
+        kept = vision.drawn_on(picture, config.blank_range, config.blank_stride)[0]
+        hidden, place, turn = hidden[kept], place[kept], turn[kept]
     hidden.addmm_(place, tower.position.weight.t())
     work = EncoderPass(hidden, turn, config.num_attention_heads)
     for block in tower.blocks:

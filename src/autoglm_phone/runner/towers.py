@@ -175,6 +175,7 @@ class NativeTowers(Towers):
         return AudioTower(config.audio_config, hidden)
 
     def _encode(self, tower: Any, item: MediaItem) -> Tensor:
+        from autoglm_phone.models.native.vision import drawn_on
         from autoglm_phone.runner import encoder_pass
 
         quick = encoder_pass.serves(tower)
@@ -184,8 +185,10 @@ class NativeTowers(Towers):
             pixels = torch.tensor(item.data["pixels"], device=self.device)  # a copy: the array may be read-only
             if quick:
                 return encoder_pass.see(tower, pixels)
-            picture = (pixels.permute(2, 0, 1).float() / 127.5 - 1)[None].to(self.dtype)
-            states, _ = tower(picture, None)
+            picture = (pixels.permute(2, 0, 1).float() / 127.5 - 1)[None]
+            config = tower.config
+            kept = drawn_on(picture, config.blank_range, config.blank_stride) if config.blank_range else None
+            states, _ = tower(picture.to(self.dtype), None, kept)
         else:
             states, _, _ = tower(self._mel(item), None)
         return states[0]

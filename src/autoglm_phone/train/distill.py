@@ -104,7 +104,7 @@ class Teacher:
         core = self.model.model
         images = valid = clips = keep = None
         if senses.pixels is not None:
-            images, valid = core.encode_images(senses.pixels, batch.grids)
+            images, valid = core.encode_images(senses.pixels, batch.grids, senses.kept)
         if senses.mel is not None:
             clips, keep, _ = core.encode_audio(senses.mel, senses.counts)
         boundaries = core(batch.ids, memory=lay_out(core, batch, images, valid, clips, keep))
@@ -195,4 +195,8 @@ def lay_out(
     table = torch.cat((*flat, zero))
     # As lookups whose gradients are quick: plain indexing adds up the many uses of one row one after another.
     states = F.embedding(index, table, padding_idx=len(table) - 1)
+    if images is not None and valid is not None:  # patches without a state
+        seen = torch.ones(len(table), dtype=torch.bool, device=table.device)
+        seen[: valid.numel()] = valid.flatten()
+        starts = torch.where(seen[index], starts, FAR)
     return Memory(states + F.one_hot(ordinal, len(ordinals)).to(states.dtype) @ ordinals.to(states.dtype), starts)

@@ -26,18 +26,22 @@ from autoglm_phone.models.native.audio import state_lengths
 from autoglm_phone.models.native.blocks import FAR, CrossAttention, Memory
 from autoglm_phone.models.native.mel import FFT, HOP, SAMPLE_RATE, WINDOW, mel_filters
 from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
+from autoglm_phone.models.native.vision import drawn_on
 from autoglm_phone.train.data import PAD, Batch
 from autoglm_phone.train.distill import Teacher, lay_out
+
+_WHOLE = 0.15  # of the training pictures show their blank patches
 
 
 @dataclass(frozen=True)
 class Senses:
-    """What the towers get: pixels float [I, 3, H, W], mel [A, bins, T] and its frame counts; teacher and pupil see the
-    same, augmentation included."""
+    """What the towers get: pixels float [I, 3, H, W], mel [A, bins, T] and its frame counts, and which patches have
+    states, bool [I, P]; teacher and pupil see the same, augmentation included."""
 
     pixels: Tensor | None
     mel: Tensor | None
     counts: Tensor | None
+    kept: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,8 @@ def look_loss(gazes: list[Gaze], look_at: Tensor, look_hits: Tensor) -> tuple[Te
     due = look_at >= 0
     right = torch.zeros(*look_at.shape, size, dtype=torch.bool, device=look_at.device)
     right.index_put_(look_hits.unbind(1), torch.ones((), dtype=torch.bool, device=right.device))
+    right &= (gazes[0].memory.starts < FAR)[:, None]  # a patch without a state can't be looked at
+    due &= right.any(-1)
     right = right | ~due[..., None]  # a place without a look is right everywhere: no loss, and no shape to wait for
     count = due.sum().clamp_min(1)
     losses, found = [], []
@@ -256,13 +262,13 @@ class Objective(nn.Module):
             bins = self.model.config.audio_config.num_mel_bins
             mel, counts = batched_log_mel(batch.wave, batch.wave_lengths, bins)
             mel = augment_mel(mel, counts) if augment else mel
-        return Senses(pixels, mel, counts)
+        return Senses(pixels, mel, counts, self._kept(batch))
 
     def _memory(self, batch: Batch, losses: dict[str, Tensor], senses: Senses) -> Memory | None:
         images = valid = clips = keep = None
         core = self.model.model
         if senses.pixels is not None:
-            hidden, place, valid = core.vision.features(senses.pixels, batch.grids)
+            hidden, place, valid = core.vision.features(senses.pixels, batch.grids, senses.kept)
             images = core.vision.project(hidden) + core.vision.out_position(place)
             if batch.glyphs is not None and len(batch.glyphs):
                 losses["glyph"] = self._glyph_loss(hidden, batch)
@@ -278,6 +284,14 @@ class Objective(nn.Module):
                     zero_infinity=True,
                 )  # fmt: skip
         return lay_out(core, batch, images, valid, clips, keep)
+
+    def _kept(self, batch: Batch) -> Tensor | None:
+        """Which patches have states (`vision.drawn_on`); some training pictures keep all, so that both ways work."""
+        config = self.model.config.vision_config
+        if not config.blank_range or batch.pixels is None:
+            return None
+        kept = drawn_on(batch.pixels.float() / 127.5 - 1.0, config.blank_range, config.blank_stride)
+        return kept | (torch.rand(len(kept), 1, device=kept.device) < _WHOLE) if self.training else kept
 
     def _glyph_loss(self, hidden: Tensor, batch: Batch) -> Tensor:
         flat = hidden.flatten(0, 1)

@@ -32,6 +32,8 @@ class AutoGLMPhoneVisionConfig(PretrainedConfig):
         max_patches: int = 1120,  # a 1080x2400 phone screen becomes 352x784: text of 14 dp is still 14 pixels high
         rms_norm_eps: float = 1e-5,
         rope_theta: float = 100.0,
+        blank_range: int = 0,  # patches whose values differ by less are blank and have no state; 0: every patch has one
+        blank_stride: int = 3,  # of the blank ones, every third in every third row has one all the same
         **kwargs: Any,
     ):
         self.hidden_size = hidden_size
@@ -44,6 +46,8 @@ class AutoGLMPhoneVisionConfig(PretrainedConfig):
         self.max_patches = max_patches
         self.rms_norm_eps = rms_norm_eps
         self.rope_theta = rope_theta
+        self.blank_range = blank_range
+        self.blank_stride = blank_stride
         super().__init__(**kwargs)
 
 
@@ -169,7 +173,7 @@ def _sub(kind: type[PretrainedConfig], value: Any) -> Any:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "mini": {},
+    "mini": {"vision_config": {"blank_range": 8}},
     "pro": {
         "hidden_size": 512,
         "num_attention_heads": 8,
@@ -182,6 +186,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "num_attention_heads": 6,
             "intermediate_size": 1024,
             "stem_channels": [64, 128, 256],
+            "blank_range": 8,
         },
         "audio_config": {
             "hidden_size": 384,
@@ -209,6 +214,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "stem_channels": [128, 256, 512],
             "stem_groups": 32,
             "max_patches": 6144,
+            "blank_range": 8,
         },
         "audio_config": {
             "hidden_size": 1024,

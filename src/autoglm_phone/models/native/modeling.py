@@ -68,9 +68,12 @@ class AutoGLMPhoneModel(AutoGLMPhonePreTrainedModel):
         self.media_embed = nn.Embedding(2 * config.max_media, config.hidden_size)  # kind * max_media + ordinal
         self.post_init()
 
-    def encode_images(self, pixels: Tensor, grids: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Pictures [I, 3, H, W] → states [I, P, H] without their ordinal, and validity [I, P] or None."""
-        return self.vision(pixels, grids)
+    def encode_images(
+        self, pixels: Tensor, grids: Tensor | None = None, kept: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Pictures [I, 3, H, W] → states [I, P, H] without their ordinal, and validity [I, P] or None; kept: patches
+        that shall have a state."""
+        return self.vision(pixels, grids, kept)
 
     def encode_audio(self, mel: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor | None, Tensor]:
         """Clips [A, bins, T] → states [A, S, H] without their ordinal, validity, CTC logits."""

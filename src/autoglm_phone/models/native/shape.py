@@ -7,7 +7,7 @@ default here, and towers and processors take either.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +29,8 @@ class VisionShape:
     max_patches: int
     rms_norm_eps: float
     rope_theta: float
+    blank_range: int = 0
+    blank_stride: int = 3
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,11 @@ def check_layers(config: Any) -> None:
 
 
 def _take(kind: type[T], raw: Any, place: str, folder: Path) -> T:
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    missing = [place + name for name in names if not isinstance(raw, Mapping) or name not in raw]
+    known = {field.name: field.default for field in fields(kind)}  # type: ignore[arg-type]
+    found = raw if isinstance(raw, Mapping) else {}
+    missing = [place + name for name, default in known.items() if name not in found and default is MISSING]
     if missing:
         raise CheckpointError(
             f"{folder}/config.json lacks {', '.join(missing[:5])}; write it with save_pretrained", param="model"
         )
-    return kind(**{name: raw[name] for name in names})
+    return kind(**{name: found[name] for name in known if name in found})

@@ -3,6 +3,9 @@
 The states carry their place in the picture twice: at the entry, so that the blocks can use it, and at the exit,
 so that the decoder's cross-attention can read coordinates off them (0-999 taps). A picture of any aspect ratio is
 taken as it is; batches are padded and masked, and give exactly what each picture alone would.
+
+Half of a screen or chart is blank. A model that was trained for it (`blank_range`) has no states for blank patches, but
+for a sparse lattice of them, so that no place of the picture is far from a state: see `drawn_on`.
 """
 
 from __future__ import annotations
@@ -30,6 +33,20 @@ if TYPE_CHECKING:  # transformers stays out of the server
     VisionLike = AutoGLMPhoneVisionConfig | VisionShape
 
 OCTAVES = 8  # the finest wave is 1/128 of the picture long: patches are coarser, digits of 0-999 need no more
+
+
+def drawn_on(pixels: Tensor, blank_range: int, blank_stride: int) -> Tensor:
+    """Patches that have a state, bool [B, H/16 * W/16]: all but the blank ones, and of these every blank_stride-th in
+    every blank_stride-th row.
+
+    Args:
+        pixels: float [B, 3, H, W] in [-1, 1], as they came from eight bits.
+        blank_range: a patch is blank if no channel's values differ by that much, of 255.
+    """
+    most, least = F.max_pool2d(pixels, 16), -F.max_pool2d(-pixels, 16)
+    drawn = (most - least).amax(1) * 127.5 > blank_range - 0.5
+    drawn[:, ::blank_stride, ::blank_stride] = True
+    return drawn.flatten(1)
 
 
 class ConvNormAct(nn.Module):
@@ -89,9 +106,11 @@ class VisionTower(nn.Module):
     Args of forward:
         pixels: float [B, 3, H, W] in [-1, 1]; H and W multiples of 16; smaller pictures padded right and below.
         grids: long [B, 2], the height and width of each picture in patches; None if nothing is padded.
+        kept: bool [B, H/16 * W/16], patches that shall have a state; None: as the configuration says.
 
     Returns:
-        states [B, H/16 * W/16, out_size] and their validity, bool of the same first two dimensions (None if unpadded).
+        states [B, H/16 * W/16, out_size] and their validity, bool of the same first two dimensions. An unpadded picture
+        that comes alone gives its kept states only, and None.
     """
 
     def __init__(self, config: VisionLike, out_size: int):
@@ -105,12 +124,18 @@ class VisionTower(nn.Module):
         self.project = nn.Linear(dim, out_size, bias=True)
         self.out_position = nn.Linear(4 * OCTAVES, out_size, bias=False)
 
-    def forward(self, pixels: Tensor, grids: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        states, place, valid = self.features(pixels, grids)
+    def forward(
+        self, pixels: Tensor, grids: Tensor | None = None, kept: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        if kept is None and self.config.blank_range:
+            kept = drawn_on(pixels.float(), self.config.blank_range, self.config.blank_stride)
+        states, place, valid = self.features(pixels, grids, kept)
         out = self.project(states) + self.out_position(place)
         return (out if valid is None else out * valid[..., None].to(out.dtype)), valid
 
-    def features(self, pixels: Tensor, grids: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    def features(
+        self, pixels: Tensor, grids: Tensor | None, kept: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Normed block outputs [B, P, D], Fourier place features [B or 1, P, 32] and validity [B, P] or None."""
         height, width = pixels.shape[-2:]
         rows, cols = height // 16, width // 16
@@ -135,6 +160,10 @@ class VisionTower(nn.Module):
         tables = [rotary_tables(axis, quarter, self.config.rope_theta) for axis in (grid_y, grid_x)]
         cos = torch.cat([t[0] for t in tables], -1)[None]
         sin = torch.cat([t[1] for t in tables], -1)[None]
+        if kept is not None and grids is None and len(pixels) == 1:
+            hidden, place, cos, sin = (x[:, kept[0]] for x in (hidden, place, cos, sin))
+        elif kept is not None:
+            valid = kept if valid is None else valid & kept
         attend = None if valid is None else valid[:, None, None, :]
         for block in self.blocks:
             hidden = block(hidden, cos, sin, attend)

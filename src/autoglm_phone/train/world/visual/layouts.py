@@ -12,21 +12,24 @@ Draw = Callable[[Stage], None]
 
 @dataclass(frozen=True)
 class Layout:
-    """wide: looks right in landscape and on tablets, too. unseen: kept out of training. bars: has system bars."""
+    """wide: looks right in landscape and on tablets, too. unseen: kept out of training. training: drawn only there."""
 
     id: str
     draw: Draw
     wide: bool
     unseen: bool
     weight: float
+    training: bool = False
 
 
 LAYOUTS: dict[str, Layout] = {}
 
 
-def layout(name: str, wide: bool = False, unseen: bool = False, weight: float = 1.0) -> Callable[[Draw], Draw]:
+def layout(
+    name: str, wide: bool = False, unseen: bool = False, weight: float = 1.0, training: bool = False
+) -> Callable[[Draw], Draw]:
     def register(draw: Draw) -> Draw:
-        LAYOUTS[name] = Layout(name, draw, wide, unseen, weight)
+        LAYOUTS[name] = Layout(name, draw, wide, unseen, weight, training)
         return draw
 
     return register

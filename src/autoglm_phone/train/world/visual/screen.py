@@ -11,6 +11,7 @@ from autoglm_phone.train.world.sample import Lang, Picture, Sample, Split, Turn
 from autoglm_phone.train.world.scoring import Score, normalise, scorer
 from autoglm_phone.train.world.visual import (  # noqa: F401  (layouts register themselves)
     layouts_media,
+    layouts_mosaic,
     layouts_orders,
     layouts_people,
     layouts_popups,
@@ -64,8 +65,9 @@ def _size(rng: random.Random, layout: Layout) -> tuple[float, float, float]:
     return width, height, min(scale, 1440 / width)
 
 
-def pick_layout(rng: random.Random, unseen: bool) -> Layout:
-    choices = [item for item in LAYOUTS.values() if item.unseen == unseen] or list(LAYOUTS.values())
+def pick_layout(rng: random.Random, unseen: bool, split: Split) -> Layout:
+    known = [item for item in LAYOUTS.values() if split == "train" or not item.training]
+    choices = [item for item in known if item.unseen == unseen] or known
     return rng.choices(choices, [item.weight for item in choices])[0]
 
 
@@ -77,7 +79,7 @@ def render(
     framed: a few pictures are cropped or have a border (not when its texts are asked about: some may be cut off).
     """
     lang = lang or ("zh" if rng.random() < 0.55 else "en")
-    chosen = LAYOUTS[layout] if layout else pick_layout(rng, unseen)
+    chosen = LAYOUTS[layout] if layout else pick_layout(rng, unseen, split)
     width, height, scale = _size(rng, chosen)
     theme = pick_theme(rng)
     canvas = make_canvas(rng, width, height, scale, theme.back, pick_typeset(rng, lang, unseen))
