@@ -13,9 +13,9 @@ from torch import Tensor
 
 from autoglm_phone.compress.algorithms.gptq import (
     Factor,
-    compensate,
     damped,
     gptq,
+    missing,
     output_error,
     refine,
     refine_alone,
@@ -46,23 +46,21 @@ def quantize_matrix(
     if options is None:
         return round_rows(weight, moments.hessian, plan)
     with stage("factor, compensation"):
-        damping = options["damping"]
-        factor = Factor.of(moments.hessian, damping=damping, act_order=options["act_order"])
+        damping, strength = options["damping"], options["compensate"]
         cross, moments.cross = moments.cross, None
-        if cross is not None and options["compensate"]:
+        gap = None
+        if cross is not None and strength:
             cross = cross if folded is None else cross / folded[:, None]
+            gap = missing(weight, moments.hessian, cross)
+        del cross  # before there is a factor, which is as large
+        factor = Factor.of(moments.hessian, damping=damping, act_order=options["act_order"])
+        if gap is not None:
             strong = max(damping, 0.01)
-            weight = compensate(
-                weight,
-                moments.hessian,
-                cross,
-                strength=options["compensate"],
-                damping=strong,
-                factor=factor if strong == damping else None,
-            )
-        del cross
+            solver = factor if strong == damping else Factor.of(moments.hessian, damping=strong, act_order=False)
+            weight = weight + strength * solver.solve(gap.T).T
+            del solver
         order, upper = factor.order, factor.upper()
-        del factor
+        del factor, gap
     return round_rows(weight, moments.hessian, plan, (order, upper))
 
 

@@ -60,7 +60,8 @@ class Factor:
         if act_order:
             order = torch.argsort(hessian.diagonal(), descending=True, stable=True)
         back = order.flip(0)
-        turned = hessian[back[:, None], back]
+        # By columns, as LAPACK wants it (H is symmetric): then nothing as large as H is copied on the way.
+        turned = hessian[back[:, None], back].mT
         turned.diagonal().add_(_added(hessian, damping))
         try:
             return cls(order, torch.linalg.cholesky(turned, out=turned))
@@ -77,9 +78,10 @@ class Factor:
     def solve(self, sides: Tensor) -> Tensor:
         """H⁻¹ of [C, K], columns of H in their own places."""
         back = self.order.flip(0)
-        made = torch.empty_like(sides)
-        made[back] = torch.cholesky_solve(sides[back], self.lower)
-        return made
+        made = torch.linalg.solve_triangular(self.lower, sides[back], upper=False)
+        found = torch.empty_like(made)
+        found[back] = torch.linalg.solve_triangular(self.lower.mT, made, upper=True)
+        return found
 
 
 def gptq(
@@ -252,11 +254,16 @@ def compensate(
         return weight
     if factor is None:
         factor = Factor.of(hessian, damping=damping, act_order=False)
-    gap = torch.empty_like(weight)  # W (C - H): what the inputs' error does to the outputs
+    return weight + strength * factor.solve(missing(weight, hessian, cross).T).T
+
+
+def missing(weight: Tensor, hessian: Tensor, cross: Tensor) -> Tensor:
+    """W (C - H) [R, C]: what the inputs' error does to the outputs, as its moments with the inputs."""
+    gap = torch.empty_like(weight)
     for start in range(0, weight.shape[1], _SPAN):  # a difference as wide as H would be the fourth of its size
         cut = slice(start, start + _SPAN)
         gap[:, cut] = weight @ (cross[:, cut] - hessian[:, cut])
-    return weight + strength * factor.solve(gap.T).T
+    return gap
 
 
 def by_class(
