@@ -217,6 +217,8 @@ def test_towers_load_when_they_are_needed_and_the_log_says_so(start: Start, capl
     assert [(t["tower"], t["how"], t["cold"]) for t in first] == [("image", "ran", True)]
     assert [(t["tower"], t["how"], t["cold"]) for t in second] == [("image", "cached", False)]
     assert [(t["tower"], t["how"], t["cold"]) for t in third] == [("audio", "ran", True)]
+    assert first[0]["states"] == 12 * 19  # noise: no patch is blank
+    assert second[0]["states"] == 0
     for line in (
         "[DYNAMIC GRAPH] Activating full inference path (24 layers)",
         "[DYNAMIC GRAPH] Loading ViT encoder for image processing",

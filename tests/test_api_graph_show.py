@@ -25,7 +25,7 @@ CLI = [sys.executable, "-m", "autoglm_phone.cli", "graph", "show"]
 
 def trace(**fields: Any) -> dict[str, Any]:
     made = Trace(layers=(6, 12, 18, 24), prompt_depth=24, depths=[6, 24, 12], peak_kv_bytes=98304)
-    made.towers.append(("image", "ran", 205.2, True))
+    made.towers.append(("image", "ran", 205.2, True, 548))
     made.rewrites.append((2, "depth full → fixed(12)", "<enough> & done"))
     made.pages += [(1, 4), (2, 8)]
     made.segment_ms = {0: 30.0, 1: 10.0, 2: 5.0, 3: 5.0}
@@ -53,7 +53,7 @@ def test_the_words_are_those_of_the_trace() -> None:
     for part in (
         "3 output tokens",
         "mean depth 14.0 of 24 layers",
-        "vision tower: 205 ms, loaded",
+        "vision tower: 548 states, 205 ms, loaded",
         "token 2: depth full → fixed(12) (<enough> & done)",
         "Activating confidence exits",
         "50 ms in all",

@@ -212,19 +212,23 @@ def test_a_worker_that_crashes_is_replaced():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", ["image", "audio", "joint"])
-def test_batches_give_the_loss_of_the_reference_forward(prepared, kind):
+@pytest.mark.parametrize(
+    ("kind", "blank_range"), [("image", 0), ("image", 8), ("audio", 0), ("joint", 0), ("joint", 8)]
+)
+def test_batches_give_the_loss_of_the_reference_forward(prepared, kind, blank_range):
     from autoglm_phone.models.native.configuration import preset
     from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
     from autoglm_phone.train.data import WorldStream
     from autoglm_phone.train.objective import Objective
 
     torch.manual_seed(0)
-    model = AutoGLMPhoneForConditionalGeneration(preset("mini", **TINY)).eval()
+    config = preset("mini", **TINY)
+    config.vision_config.blank_range = blank_range
+    model = AutoGLMPhoneForConditionalGeneration(config).eval()
     for layer in model.model.layers:
         if layer.cross_attn is not None:
             torch.nn.init.constant_(layer.cross_attn.gate, 0.8)
-    objective = Objective(model, 1)
+    objective = Objective(model, 1).eval()
     sizes = BatchSizes(512, 3, 2, 3, 3)
     stream = WorldStream(
         (prepared / "tokenizer.json").read_text(), "打开", {"打": 1}, 1120, sizes, seed=0, kinds=(kind,)

@@ -128,7 +128,9 @@ def _towers(picture: Picture, trace: Mapping[str, Any], y: float) -> float:
     x = LEFT
     for tower in trace.get("towers", ()):
         ran = tower.get("how") == "ran"
-        what = f"{tower.get('ms', 0):.0f} ms{', loaded' if tower.get('cold') else ''}" if ran else "from the cache"
+        states = f"{tower['states']:,} states, " if tower.get("states") else ""
+        loaded = ", loaded" if tower.get("cold") else ""
+        what = f"{states}{tower.get('ms', 0):.0f} ms{loaded}" if ran else "from the cache"
         label = f"{names.get(str(tower.get('tower')), str(tower.get('tower'))[:16])}: {what}"
         width = 18 + 6.6 * len(label)
         if x + width > WIDTH - RIGHT and x > LEFT:

@@ -15,7 +15,7 @@ class Trace:
     order. caught_up: tokens that a deeper segment processed later than the shallower one, by depth.
     drafted / accepted: tokens that others were written behind before they were decided, and those that proved right;
     drafts: lossless mode, of each verification, (tokens that came of it, drafts, drafts accepted).
-    towers: (name, "ran" | "cached", ms, loaded cold).
+    towers: (name, "ran" | "cached", ms, loaded cold, states that it gave).
     rewrites: (output token, what changed, reason). pages: (output token, live pages) at every change.
     """
 
@@ -26,7 +26,7 @@ class Trace:
     accepted: int = 0
     drafts: list[tuple[int, int, int]] = field(default_factory=list)
     layers: tuple[int, ...] = ()
-    towers: list[tuple[str, str, float, bool]] = field(default_factory=list)
+    towers: list[tuple[str, str, float, bool, int]] = field(default_factory=list)
     rewrites: list[tuple[int, str, str]] = field(default_factory=list)
     pages: list[tuple[int, int]] = field(default_factory=list)
     peak_kv_bytes: int = 0
@@ -46,7 +46,8 @@ class Trace:
             "accepted": self.accepted,
             "drafts": [list(step) for step in self.drafts],
             "towers": [
-                {"tower": name, "how": how, "ms": round(ms, 2), "cold": cold} for name, how, ms, cold in self.towers
+                {"tower": name, "how": how, "ms": round(ms, 2), "cold": cold, "states": states}
+                for name, how, ms, cold, states in self.towers
             ],
             "rewrites": [{"token": at, "change": what, "reason": why} for at, what, why in self.rewrites],
             "pages": [{"token": at, "pages": n} for at, n in self.pages],

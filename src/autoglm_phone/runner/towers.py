@@ -26,12 +26,13 @@ from autoglm_phone.runner.tower_store import TowerStore
 
 
 class TowerEvent(NamedTuple):
-    """An entry of Trace.towers. ms: loading and running. cold: the weights had to be loaded."""
+    """An entry of Trace.towers. ms: loading and running. cold: the weights had to be loaded. states: what it gave."""
 
     name: str
     how: Literal["ran", "cached"]
     ms: float
     cold: bool
+    states: int = 0
 
 
 class Towers(ABC):
@@ -131,7 +132,7 @@ class Towers(ABC):
             states = self._encode(tower, item).to(self.dtype)
         self.runs[item.kind] += 1
         self.cache.put(item.content_hash, states, states.nbytes)
-        self._tell(TowerEvent(item.kind, "ran", 1000 * (time.perf_counter() - start), cold))
+        self._tell(TowerEvent(item.kind, "ran", 1000 * (time.perf_counter() - start), cold, len(states)))
         return states
 
     def transcript(self, item: MediaItem) -> str:
