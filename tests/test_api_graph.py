@@ -168,6 +168,7 @@ def test_text_completions_take_the_same_fields(api: Running) -> None:
         ({"policy": "deep"}, "graph.policy"),
         ({"risk": 1}, "graph.risk"),
         ({"draft_length": 1000}, "graph.draft_length"),
+        ({"draft_length": 3, "policy": "confidence"}, "graph.draft_length"),
         ({"kv": "fp8"}, "graph.kv"),
         ({"depth": 3}, "graph.depth"),
         ([], "graph"),

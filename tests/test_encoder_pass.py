@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -89,6 +90,27 @@ def test_blank_patches_have_no_states(sparse, size):
     padded[1] = normal(half_blank(size[0] + 32, size[1] + 48))
     states, valid = sparse(padded, grids)
     near(states[0][valid[0]], expected[0], 1e-4)
+
+
+@torch.inference_mode()
+def test_flat_areas_do_not_spoil_the_sums_of_a_large_picture(sparse):
+    pixels = torch.full((800, 352, 3), 253, dtype=torch.uint8)
+    pixels[:, 96:160] = half_blank(800, 64)
+    exact = deepcopy(sparse).double()
+    expected, _ = exact(pixels.permute(2, 0, 1)[None].double() / 127.5 - 1, kept=drawn_on(normal(pixels), 8, 3))
+    near(encoder_pass.see(sparse, pixels).double(), expected[0])
+    assert sparse.stem.out.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("blank_range", [1, 8, 40])
+def test_eight_bits_and_any_layout_are_judged_alike(blank_range):
+    pixels = torch.cat((half_blank(64, 96)[None], half_blank(64, 96).flip(1)[None] // 6)).permute(0, 3, 1, 2)
+    floats = pixels.float() / 127.5 - 1
+    patches = pixels.unfold(2, 16, 16).unfold(3, 16, 16).flatten(4)
+    expected = ((patches.amax(-1) - patches.amin(-1)).amax(1) >= blank_range).flatten(1)
+    expected[:, 0] = True  # of the lattice
+    for given in (pixels, pixels.contiguous(), floats, floats.contiguous()):
+        assert drawn_on(given, blank_range, 100).equal(expected)
 
 
 def test_a_grain_below_the_range_is_blank_and_a_hairline_is_not():

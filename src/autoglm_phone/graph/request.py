@@ -19,7 +19,8 @@ def read_graph_request(raw: Any, *, trace: bool = False) -> GraphRequest:
     """The `graph` field of a request body; None and {} leave everything to the planner.
 
     Raises:
-        InvalidRequestError: not an object, an unknown field, or a value of the wrong kind or size; `param` names it.
+        InvalidRequestError: not an object, an unknown field, a value of the wrong kind or size, or two that do not go
+            together; `param` names it.
     """
     if raw is None:
         return GraphRequest(trace=trace)
@@ -50,6 +51,12 @@ def read_graph_request(raw: Any, *, trace: bool = False) -> GraphRequest:
                 f"{where} is {shown}; it must be an integer from {_LEAST[name]} to {_most(name)}", param=where
             )
         values[name] = value
+    policy = values.get("policy")
+    if values.get("draft_length") and policy not in (None, "auto", "lossless"):
+        raise InvalidRequestError(
+            f"graph.draft_length is for policy lossless, and this request asks for {policy}; leave one of them out",
+            param="graph.draft_length",
+        )
     return GraphRequest(**values)
 
 

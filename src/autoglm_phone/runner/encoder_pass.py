@@ -3,9 +3,9 @@ over memory.
 
 There every operator allocates its result, and fresh memory costs as much as the arithmetic (1 ms for 1,100 states).
 Here the blocks work in buffers that are made once a medium, the residual is added by the matrix product itself, RMSNorm
-is x / hypot(rms(x), sqrt(eps)), rotation is one complex product, and pictures stay channels-last. What comes out equals
-the modules' output to float32 rounding (tests/test_encoder_pass.py); anything else than float32 on a CPU with plain
-linears is the modules' own work.
+is x / hypot(rms(x), sqrt(eps)), rotation is one complex product, and pictures stay channels-last. The stem's last
+convolution is done only where a patch has a state. What comes out equals the modules' output to float32 rounding
+(tests/test_encoder_pass.py); anything else than float32 on a CPU with plain linears is the modules' own work.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def see(tower: Any, pixels: Tensor) -> Tensor:
     height, width = pixels.shape[:2]
     place, turn = _grid(height // 16, width // 16, config.hidden_size, config.num_attention_heads, config.rope_theta)
     picture = pixels[None].to(torch.float32).div_(127.5).sub_(1)  # [1, height, width, 3]
-    picture = picture.permute(0, 3, 1, 2)
-    features = _stem(tower.stem, picture)
-    hidden = features.permute(0, 2, 3, 1).reshape(-1, config.hidden_size)
+    kept = None
     if config.blank_range:
-        kept = vision.drawn_on(picture, config.blank_range, config.blank_stride)[0]
-        hidden, place, turn = hidden[kept], place[kept], turn[kept]
+        drawn = vision.drawn_on(pixels.permute(2, 0, 1)[None], config.blank_range, config.blank_stride)[0]
+        kept = drawn.nonzero()[:, 0]
+        place, turn = place[kept], turn[kept]
+    hidden = _stem(tower.stem, picture.permute(0, 3, 1, 2), kept)
     hidden.addmm_(place, tower.position.weight.t())
     work = EncoderPass(hidden, turn, config.num_attention_heads)
     for block in tower.blocks:
@@ -130,22 +130,73 @@ class EncoderPass:
         return F.linear(self.norm(norm), linear.weight, linear.bias)
 
 
-def _stem(stem: Any, x: Tensor) -> Tensor:
-    """x [1, 3, H, W] → [1, D, H/16, W/16], both channels-last."""
+def _stem(stem: Any, x: Tensor, kept: Tensor | None) -> Tensor:
+    """x [1, 3, H, W], channels-last → features [K, D] of the kept patches, in their order; None: of all."""
     for stage in stem.down:
         x = _stage(stage, x)
     y = x
     for stage in stem.mix:
         y = _stage(stage, y)
-    return _convolve(stem.out, y.add_(x))
+    if kept is None:
+        return _convolve(stem.out, y.add_(x)).permute(0, 2, 3, 1).flatten(0, 2)
+    return _convolve_at(stem.out, x, y, kept)
 
 
 def _stage(stage: Any, x: Tensor) -> Tensor:
-    return F.silu(stage.norm(_convolve(stage.conv, x)), inplace=True)
+    """silu(norm(conv(x))). The operator for channels-last maps adds a group's values one after the other in float32,
+    which on a screen's flat areas is wrong by 1e-4; here every column has its own sums."""
+    norm, x = stage.norm, _convolve(stage.conv, x)
+    _, channels, height, width = x.shape
+    rows = x[0].permute(1, 2, 0).view(height, width * channels)
+    shape = (norm.num_groups, channels // norm.num_groups)
+    means, spreads = torch.batch_norm_update_stats(rows, None, None, 0.0)  # of each column
+    means, spreads = (each.double().view(-1, *shape) for each in (means, spreads))
+    mean = means.mean((0, 2))[:, None]
+    spread = spreads.mean((0, 2))[:, None] + (means - mean).square().mean((0, 2))[:, None]
+    scale = norm.weight.view(shape) * (spread + norm.eps).rsqrt()
+    shift = norm.bias.view(shape) - mean * scale
+    scale, shift = (each.float().flatten().repeat(width) for each in (scale, shift))
+    F.silu(torch.addcmul(shift, rows, scale, out=rows), inplace=True)
+    return x
 
 
 def _convolve(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    _lay_out(conv)
     return conv(x.contiguous(memory_format=torch.channels_last))
+
+
+def _convolve_at(conv: nn.Conv2d, x: Tensor, y: Tensor, kept: Tensor) -> Tensor:
+    """conv(x + y), 3 * 3 at stride 2, where it is wanted: one matrix product over the windows there.
+
+    Args:
+        x, y: [1, C, H, W], even H and W. kept: int64 [K], places in the output's rows.
+
+    Returns:
+        [K, D]
+    """
+    _, channels, height, width = x.shape
+    # An edge of zeros above and on the left; below and on the right no window leaves an even map.
+    padded = x.new_empty(height + 1, width + 1, channels)
+    padded[0] = 0
+    padded[1:, 0] = 0
+    torch.add(x[0].permute(1, 2, 0), y[0].permute(1, 2, 0), out=padded[1:, 1:])
+    # A row of a window is contiguous: three neighbours' channels. They start at every place, and so overlap.
+    places = (height + 1) * (width + 1)
+    rows = padded.as_strided((places - 2, 3 * channels), (channels, 1))
+    corner = (kept // (width // 2) * (width + 1) + kept % (width // 2)) * 2
+    starts = corner[:, None] + torch.arange(3) * (width + 1)
+    windows = rows.index_select(0, starts.flatten()).view(len(kept), -1)
+    _lay_out(conv)
+    weight = conv.weight.permute(0, 2, 3, 1).flatten(1)  # a view
+    assert conv.bias is not None
+    return torch.addmm(conv.bias, windows, weight.t())
+
+
+def _lay_out(conv: nn.Conv2d) -> None:
+    """Have the weight channels-last, for good: else every call brings it there anew."""
+    if not conv.weight.is_contiguous(memory_format=torch.channels_last):
+        weight = conv.weight.detach().contiguous(memory_format=torch.channels_last)
+        conv.weight = nn.Parameter(weight, requires_grad=False)
 
 
 @lru_cache(maxsize=GRIDS)

@@ -10,6 +10,7 @@ for a sparse lattice of them, so that no place of the picture is far from a stat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -40,13 +41,24 @@ def drawn_on(pixels: Tensor, blank_range: int, blank_stride: int) -> Tensor:
     every blank_stride-th row.
 
     Args:
-        pixels: float [B, 3, H, W] in [-1, 1], as they came from eight bits.
+        pixels: [B, 3, H, W], uint8 or what came of it: float in [-1, 1].
         blank_range: a patch is blank if no channel's values differ by that much, of 255.
     """
-    most, least = F.max_pool2d(pixels, 16), -F.max_pool2d(-pixels, 16)
-    drawn = (most - least).amax(1) * 127.5 > blank_range - 0.5
+    spread = (_pooled(pixels, torch.maximum) - _pooled(pixels, torch.minimum)).amax(-1)
+    drawn = spread * (127.5 if pixels.is_floating_point() else 1.0) > blank_range - 0.5
     drawn[:, ::blank_stride, ::blank_stride] = True
     return drawn.flatten(1)
+
+
+def _pooled(pixels: Tensor, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """[B, 3, H, W] → [B, H/16, W/16, 3], by halves: pooling and reductions are slow for one or another layout."""
+    rows = pixels.permute(0, 2, 3, 1).unflatten(1, (-1, 16))
+    for half in (8, 4, 2, 1):
+        rows = join(rows[:, :, :half], rows[:, :, half:])
+    cols = rows[:, :, 0].unflatten(2, (-1, 16))
+    for half in (8, 4, 2, 1):
+        cols = join(cols[:, :, :, :half], cols[:, :, :, half:])
+    return cols[:, :, :, 0]
 
 
 class ConvNormAct(nn.Module):
