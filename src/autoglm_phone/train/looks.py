@@ -7,6 +7,7 @@ follows from the text and from what the renderer noted in the picture:
 - coordinates `[x,y]`: the smallest thing under the point; a swipe's path names no thing;
 - words for a place ("at the top left of the screen"), where the turn gives one coordinate to go with them: that thing;
 - reading: each character of an answer that the picture shows once, its glyph; else the regions of just that text;
+- lists that are counted through ("In order: Home, Cart."): each label, its thing, where the label is there once;
 - scenes: a thing's name with its place ("yellow butterfly left"); equal ones in the order of the generator's walk;
 - charts: numbers that a thought reads off, their marks; numbers that it calculates with, nothing.
 
@@ -35,6 +36,7 @@ _ZH, _EN = ("|".join(sorted((w for row in NAMES[lang] for w in row), key=len, re
 _PLACE = re.compile(rf"在(?:屏幕)?(?:{_ZH})(?=。)|at the (?:{_EN})(?: of the screen)?(?=\.)")
 _PLACE_ALONE = re.compile(rf"(?:{_ZH}|{_EN})")
 _OUTERMOST = re.compile(r"最[左右]边的是|(?:left|right)most one is the ")
+_IN_ORDER = re.compile(r"\A(?:依次是：(?P<zh>[^。]+)。|In order: (?P<en>.+?)\. The target is)")
 _SOUGHT = re.compile(r"(?:找到|Find )(.+?)[，:]")
 _VALUE = r"(?<![\d.])\d+(?:\.\d+)?%?(?!\d)"
 _MARK = re.compile(rf"(.+) ({_VALUE})")
@@ -126,6 +128,8 @@ class Sights:
                 box = self._under(int(match[1]) / 1000, int(match[2]) / 1000, more)
                 pointed[part].append(box)
                 found.add(part, match.start(), match.end(), (box,))
+        if counted := _IN_ORDER.match(reasoning):
+            self._counted(found, reasoning, counted.span(counted.lastgroup or 0))
         if len(pointed["answer"]) == 1:
             for match in _PLACE.finditer(reasoning):
                 found.add("reasoning", match.start(), match.end(), pointed["answer"])
@@ -136,6 +140,16 @@ class Sights:
                     found.add("reasoning", outer.end(), outer.end() + len(name), pointed["answer"])
         elif len(pointed["reasoning"]) == 1 and _PLACE_ALONE.fullmatch(answer):
             found.add("answer", 0, len(answer), pointed["reasoning"])
+
+    def _counted(self, found: _Found, reasoning: str, span: tuple[int, int]) -> None:
+        """Labels one after the other, of which some may hold a comma: those that are found as a whole."""
+        at = span[0]
+        for label in re.split("、|, ", reasoning[slice(*span)]):
+            at = reasoning.index(label, at)
+            boxes = [box for text, box in self.things if text == label]
+            if len(boxes) == 1:
+                found.add("reasoning", at, at + len(label), boxes)
+            at += len(label)
 
     def _read(self, found: _Found, answer: str, glyphs: Iterable[Glyph]) -> None:
         letters = [i for i, char in enumerate(answer) if not char.isspace()]
@@ -166,7 +180,7 @@ class Sights:
 
     def _chart(self, found: _Found, reasoning: str, answer: str, question: str) -> None:
         marks = _asked(self.marks, question)
-        sought = _SOUGHT.match(reasoning)
+        sought = _SOUGHT.search(reasoning)
         for match in _READING.finditer(reasoning):
             boxes = _boxes(marks, match[match.lastgroup or 0], sought[1] if sought else "")
             found.add("reasoning", match.start(), match.end(), boxes)

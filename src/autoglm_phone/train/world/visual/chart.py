@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -13,10 +14,11 @@ from autoglm_phone.train.world.sample import Glyph, Lang, Picture, Split, Turn
 from autoglm_phone.train.world.visual import chart_questions as ask
 from autoglm_phone.train.world.visual.canvas import make_canvas, pick_typeset
 from autoglm_phone.train.world.visual.chart_data import Chart, make_chart
-from autoglm_phone.train.world.visual.chart_draw import draw_chart, pick_style
+from autoglm_phone.train.world.visual.chart_draw import Style, draw_chart, pick_style
 from autoglm_phone.train.world.visual.degrade import degrade
 from autoglm_phone.train.world.visual.labelled import finished
 from autoglm_phone.train.world.visual.scene_questions import Asked
+from autoglm_phone.train.world.visual.scene_words import color_word
 
 _SIZES = ((480, 320), (480, 360), (520, 360), (560, 400), (600, 400), (360, 360), (400, 480), (640, 420))
 _HELD_OUT_SIZES = ((500, 400), (440, 330))
@@ -36,7 +38,11 @@ def render_chart(
 
         pixels, noted = draw_with_matplotlib(chart, style, rng, width, height, unseen)
         regions = finished(noted, pixels.shape[1], pixels.shape[0])
-        return Picture(degrade(pixels, rng), (), regions), chart, style.labels and len(chart.series) == 1
+        return (
+            Picture(degrade(pixels, rng), (), regions),
+            _coloured(chart, style),
+            style.labels and len(chart.series) == 1,
+        )
     scale = rng.choice((1.0, 1.0, 1.0, 1.5, 2.0))
     canvas = make_canvas(rng, width, height, scale, style.back, pick_typeset(rng, lang, unseen, screens_only=False))
     smooth = type(canvas).__name__ == "PillowCanvas" and scale == 2.0
@@ -49,7 +55,13 @@ def render_chart(
         glyphs = tuple(Glyph(g.char, g.x0 / 2, g.y0 / 2, g.x1 / 2, g.y1 / 2) for g in glyphs)
     regions = finished(canvas.regions, pixels.shape[1], pixels.shape[0], shrink)
     labelled = style.labels and not (chart.kind == "line" and len(chart.series) > 1)
-    return Picture(degrade(pixels, rng), glyphs, regions), chart, labelled
+    return Picture(degrade(pixels, rng), glyphs, regions), _coloured(chart, style), labelled
+
+
+def _coloured(chart: Chart, style: Style) -> Chart:
+    """The chart with what its series' colours are called, if that tells them apart."""
+    names = tuple(color_word(color, chart.lang) for color in style.used)
+    return replace(chart, colors=names) if len(names) > 1 and len(set(names)) == len(names) else chart
 
 
 def questions(rng: random.Random, chart: Chart, labelled: bool, unseen: bool, first: str, count: int) -> list[Asked]:

@@ -68,7 +68,8 @@ class Chart:
     """values: [series][label]. low, high, step: the value axis. period: what one label is ("month", "item", …).
 
     time: whether the labels are steps of time. following: the label after the last one, for forecasts.
-    split: whose wordings its questions use.
+    split: whose wordings its questions use. colors: what the series' colours are called, once they are drawn; () where
+    two of them would be called the same, or there is only one series.
     """
 
     kind: ChartKind
@@ -87,6 +88,7 @@ class Chart:
     following: str
     shapes: tuple[Shape, ...]
     split: Split
+    colors: tuple[str, ...] = ()
 
     @property
     def span(self) -> float:

@@ -82,7 +82,7 @@ HELD_OUT_PALETTE: tuple[Color, ...] = (
 
 @dataclass
 class Style:
-    """How this chart looks. labels: values are written at the marks."""
+    """How this chart looks. labels: values are written at the marks. used: the series' colours, once they are drawn."""
 
     palette: tuple[Color, ...]
     back: Color
@@ -94,6 +94,7 @@ class Style:
     rounded: bool
     lollipop: bool
     colorful: bool
+    used: tuple[Color, ...] = ()
 
 
 def pick_style(rng: random.Random, unseen: bool) -> Style:
@@ -153,6 +154,7 @@ def slice_spot(center: tuple[float, float], radius: float, middle: float, sweep:
 def draw_chart(c: Canvas, chart: Chart, style: Style, rng: random.Random) -> None:
     """The whole chart; the canvas is its background already."""
     colors = order_colors(rng, style.palette, style.back)
+    style.used = tuple(colors[: len(chart.series)])
     top = 10.0
     if rng.random() < 0.9:
         size = style.size + rng.choice((1, 2, 3, 4))

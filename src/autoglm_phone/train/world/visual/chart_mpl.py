@@ -56,7 +56,9 @@ def draw_with_matplotlib(
     font = _font(face.regular.path, style.size * 0.72)
     digits = _font(families(False, unseen)[0].regular.path, style.size * 0.72)
     axes = figure.add_axes((0.13, 0.14, 0.83, 0.66))
-    ink, colors = _tint(style.ink), [_tint(c) for c in order_colors(rng, style.palette, style.back)]
+    ordered = order_colors(rng, style.palette, style.back)
+    style.used = tuple(ordered[: len(chart.series)])
+    ink, colors = _tint(style.ink), [_tint(c) for c in ordered]
     axes.set_facecolor(_tint(style.back))
     figure.text(0.5, 0.94, chart.title, fontproperties=font, color=ink, ha="center", va="center")
     at = np.arange(len(chart.labels))

@@ -59,6 +59,14 @@ def _reading(chart: Chart, value: float, labelled: bool) -> str:
     )
 
 
+def _found(chart: Chart, series: int) -> str:
+    """Where several series are drawn, a thought begins with the colour of the one that is asked for."""
+    if not chart.colors:
+        return ""
+    name, color = chart.series[series], chart.colors[series]
+    return f"{name}是{color}。" if chart.lang == "zh" else f"{name} is {color}. "
+
+
 def _phrased(
     rng: random.Random,
     chart: Chart,
@@ -103,7 +111,7 @@ def value(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> Ask
     reading = _reading(chart, amount, labelled)
     thought = f"找到{chart.labels[i]}，{reading}。" if chart.lang == "zh" else f"Find {chart.labels[i]}: {reading}."
     truth = {"kind": "chart_value", "value": amount, "range": chart.span, "tolerance": 0.05}
-    return Asked(question, _said(chart, amount), thought, truth, 1 if labelled else 2)
+    return Asked(question, _said(chart, amount), _found(chart, s) + thought, truth, 1 if labelled else 2)
 
 
 _TREND: dict[Lang, tuple[str, ...]] = {
@@ -132,7 +140,7 @@ def trend(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> Ask
             f"It starts at about {first}, is highest at {highest} ({top}), "
             f"lowest at {lowest} ({bottom}), ends at {last}."
         )
-    return Asked(question, answer, thought, {"kind": "trend", "value": shape}, 1)
+    return Asked(question, answer, _found(chart, s) + thought, {"kind": "trend", "value": shape}, 1)
 
 
 def compare(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> Asked:
@@ -189,7 +197,7 @@ def _extreme(rng: random.Random, chart: Chart, s: int, row: tuple[float, ...], u
         thought = f"{'，'.join(f'{name}约{said}' for name, said in pairs)}。最{way}的是{label}。"
     else:
         thought = f"About: {', '.join(f'{name} {said}' for name, said in pairs)}. The {way} is {label}."
-    return Asked(question, label, thought, {"kind": "chart_label", "value": label}, 1)
+    return Asked(question, label, _found(chart, s) + thought, {"kind": "chart_label", "value": label}, 1)
 
 
 def _readings(chart: Chart, first: tuple[str, float], second: tuple[str, float]) -> str:
@@ -224,12 +232,12 @@ def _pair(rng: random.Random, chart: Chart, s: int, row: tuple[float, ...], diff
         question = _phrased(
             rng, chart, wishes.PAIR, _PAIR, False, x=what, way=_way(rng, chart, way), one=one, two=two, at=at
         )
-        read = _readings(chart, (one, a), (two, b))
+        read = _found(chart, s) + _readings(chart, (one, a), (two, b))
         return Asked(question, best, f"{read}。" if zh else f"{read}.", {"kind": "chart_label", "value": best}, 1)
     high, low = (one, two) if a > b else (two, one)
     gap = abs(a - b)
     top, less = max(a, b), min(a, b)
-    read = _readings(chart, (high, top), (low, less))  # in the order of the question
+    read = _found(chart, s) + _readings(chart, (high, top), (low, less))  # in the order of the question
     first = _of(chart, s, high)
     question = _phrased(rng, chart, wishes.GAP, _GAP, False, x=what, high=high, low=low, at=at, first=first)
     if zh:

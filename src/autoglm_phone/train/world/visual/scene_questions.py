@@ -11,6 +11,7 @@ from autoglm_phone.train.world.phrasing import ask, fill, rich, too_near
 from autoglm_phone.train.world.sample import Lang, Sample
 from autoglm_phone.train.world.scoring import Score, numbers, scorer
 from autoglm_phone.train.world.text.grammar_parse import say_open
+from autoglm_phone.train.world.visual import scene_thoughts as thoughts
 from autoglm_phone.train.world.visual import wishes_scene as wishes
 from autoglm_phone.train.world.visual.regions import NAMES, grid, region
 from autoglm_phone.train.world.visual.scene_words import COLORS, KINDS, Thing, bare, caption, groups, noun
@@ -92,6 +93,10 @@ def _seen(scene: Scene) -> str:
     return f"图片内容：{told}" if scene.lang == "zh" else f"The picture: {told}"
 
 
+def _gap(lang: Lang) -> str:
+    return "" if lang == "zh" else " "
+
+
 def _spot(thing: Thing) -> str:
     return f"[{grid(thing.x, 1)},{grid(thing.y, 1)}]"
 
@@ -111,7 +116,7 @@ def _match_thing(rng: random.Random, scene: Scene, unseen: bool, right: bool) ->
     lang = scene.lang
     present = {(t.kind, t.color) for t in scene.things}
     what = rng.choice(sorted(present))
-    difficulty = 0
+    kind, difficulty = what[0], 0
     if right:
         shown = noun(*what, 1, lang)
         count = sum((t.kind, t.color) == what for t in scene.things)
@@ -133,7 +138,8 @@ def _match_thing(rng: random.Random, scene: Scene, unseen: bool, right: bool) ->
         shown = noun(kind, what[1] if rng.random() < 0.5 else "", 1, lang)
         reason = f"图中没有{KINDS[kind][1]}。" if lang == "zh" else f"There is no {KINDS[kind][2]}."
     question = phrased(rng, scene.lang, scene.split, wishes.MATCH, _MATCH, unseen, x=shown)
-    return Asked(question, _yes(scene, right, reason), _seen(scene), {"kind": "yesno", "value": right}, difficulty)
+    thought = _seen(scene) + _gap(lang) + thoughts.colours_of(scene.things, kind, lang)
+    return Asked(question, _yes(scene, right, reason), thought, {"kind": "yesno", "value": right}, difficulty)
 
 
 def _match_caption(rng: random.Random, scene: Scene, unseen: bool, right: bool) -> Asked:
@@ -165,7 +171,8 @@ def _match_caption(rng: random.Random, scene: Scene, unseen: bool, right: bool) 
         reason = "描述与图片一致。" if lang == "zh" else "The description matches."
     else:
         reason = f"图中有{real}。" if lang == "zh" else f"There {'is' if count == 1 else 'are'} {real}."
-    return Asked(question, _yes(scene, right, reason), _seen(scene), {"kind": "yesno", "value": right}, 2)
+    thought = _seen(scene) + _gap(lang) + thoughts.claims(things, scene.things, lang)
+    return Asked(question, _yes(scene, right, reason), thought, {"kind": "yesno", "value": right}, 2)
 
 
 _SIDE: dict[Lang, tuple[str, ...]] = {
@@ -188,10 +195,9 @@ def _match_side(rng: random.Random, scene: Scene, unseen: bool, right: bool) -> 
     question = phrased(rng, scene.lang, scene.split, wishes.SIDE, _SIDE, False, one=one, two=two, side=side)
     if lang == "zh":
         reason = f"{one}在{two}的{'左' if first is a else '右'}边。"
-        thought = f"{one}在{_spot(first)}，{two}在{_spot(second)}。"
     else:
         reason = f"The {one} is to the {'left' if first is a else 'right'} of the {two}."
-        thought = f"The {one} is at {_spot(first)}, the {two} at {_spot(second)}."
+    thought = thoughts.sides(first, second, lang)
     return Asked(question, _yes(scene, right, reason), thought, {"kind": "yesno", "value": right}, 2)
 
 
@@ -223,15 +229,7 @@ def count(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
     measure = KINDS[kind][0] if kind else "个"
     name = bare(kind, color, lang, True) if kind else ("物体" if lang == "zh" else "objects")
     question = phrased(rng, scene.lang, scene.split, wishes.COUNT, _COUNT, unseen, m=measure, n=name)
-    # Everything is named in reading order: which of it counts is then a question about words, not about the picture.
-    walk = [
-        (region(t.x * 1000, t.y * 1000, lang), bare(t.kind, t.color, lang))
-        for t in sorted(scene.things, key=lambda t: (int(t.y * 3), t.x))
-    ]
-    if lang == "zh":
-        thought = f"{'、'.join(place + what for place, what in walk)}。{name}：{len(found)}{measure}。"
-    else:
-        thought = f"{', '.join(f'{what} {place}' for place, what in walk)}. {name[:1].upper()}{name[1:]}: {len(found)}."
+    thought = thoughts.tally(scene.things, found, name, measure, lang)
     return Asked(
         question, str(len(found)), thought, {"kind": "number", "value": str(len(found))}, min(3, len(found) // 3 + 1)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from dataclasses import dataclass
 
 from autoglm_phone.train.world.sample import Lang
@@ -70,6 +71,17 @@ BACKGROUNDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "beach": ("沙滩上", "on the beach", ("yellow", "white")),
     "snow": ("雪地上", "on the snow", ("white",)),
 }
+# Degrees below which a hue is called so.
+_HUES = (
+    (12, "red"),
+    (42, "orange"),
+    (68, "yellow"),
+    (168, "green"),
+    (252, "blue"),
+    (295, "purple"),
+    (342, "pink"),
+    (361, "red"),
+)
 _ZH_NUMBERS = ("零", "一", "两", "三", "四", "五", "六", "七", "八", "九", "十")
 _EN_NUMBERS = ("no", "a", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -102,6 +114,21 @@ def bare(kind: str, color: str, lang: Lang, plural: bool = False) -> str:
     if lang == "zh":
         return f"{COLORS[color][0] + '的' if color else ''}{zh}"
     return f"{color} {many if plural else single}".strip()
+
+
+def color_word(color: tuple[int, ...], lang: Lang) -> str:
+    """What a colour is called: that of the nearest hue, or black, gray or white where there is hardly any."""
+    red, green, blue = (v / 255 for v in color[:3])
+    hue, light, strength = colorsys.rgb_to_hls(red, green, blue)
+    if strength * (1 - abs(2 * light - 1)) < 0.12:
+        name = "black" if light < 0.2 else "white" if light > 0.9 else "gray"
+    else:
+        name = next(word for most, word in _HUES if 360 * hue < most)
+        if name == "orange" and light < 0.35:
+            name = "brown"
+        elif name == "red" and light > 0.62:
+            name = "pink"
+    return COLORS[name][0] if lang == "zh" else name
 
 
 def groups(things: list[Thing]) -> list[tuple[str, str, int]]:

@@ -76,6 +76,8 @@ _ORDINALS = {
     "zh": ("第一", "第二", "第三", "第四", "第五", "第六", "第七", "第八"),
     "en": ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"),
 }
+_COUNTED = 6  # things that a thought names one after the other to count to one
+_LONGEST: dict[Lang, int] = {"zh": 10, "en": 24}  # characters of a label that such a thought holds
 _UNITS = {
     "row": ("项", "item"),
     "card": ("个卡片", "card"),
@@ -177,14 +179,17 @@ class Screen:
             return f"{name}图标" if self.lang == "zh" else f"{name} icon"
         return e.names[0] if e.names else ""
 
-    def _tap(self, element: Element, question: str, what: str, difficulty: int, action: str = "Tap") -> Task:
+    def _tap(
+        self, element: Element, question: str, what: str, difficulty: int, action: str = "Tap", before: str = ""
+    ) -> Task:
+        """before: what is thought before the target is named."""
         box = self.box(element)
         x, y = round((box[0] + box[2]) / 2), round((box[1] + box[3]) / 2)
         where = region(x, y, self.lang)
         if self.lang == "zh":
-            thought = f"目标是{what}，在屏幕{where}。"
+            thought = f"{before}目标是{what}，在屏幕{where}。"
         else:
-            thought = f"The target is {what}, at the {where} of the screen."
+            thought = f"{before}The target is {what}, at the {where} of the screen."
         truth: dict[str, Any] = {"kind": "tap", "box": list(box)}
         if action != "Tap":
             truth["action"] = action
@@ -264,7 +269,8 @@ class Screen:
                     else ""
                 )
                 what = f"the {_ORDINALS['en'][i]} {unit[1]}{place}"
-            tasks.append(self._tap(e, self._verb(what), what, 2))
+            shown, before = self._in_order(members[: i + 1]) or (what, "")
+            tasks.append(self._tap(e, self._verb(what), shown, 2, before=before))
         last = members[-1]
         if not (self.stage.scrolls or self.stage.trimmed) and len(members) > 2:
             what = f"最后一{unit[0]}" if self.lang == "zh" else f"the last {unit[1]}"
@@ -274,6 +280,15 @@ class Screen:
                 )
             tasks.append(self._tap(last, self._verb(what), what, 2))
         return tasks
+
+    def _in_order(self, members: list[Element]) -> tuple[str, str] | None:
+        """The last one's label, quoted, and a thought that names all in their order, which is how one counts to it."""
+        labels = [e.label for e in members]
+        if len(labels) > _COUNTED or any(not label or len(label) > _LONGEST[self.lang] for label in labels):
+            return None
+        if self.lang == "zh":
+            return f"“{labels[-1]}”", f"依次是：{'、'.join(labels)}。"
+        return f'"{labels[-1]}"', f"In order: {', '.join(labels)}. "
 
     def specials(self) -> list[Task]:
         found = []
