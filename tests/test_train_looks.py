@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -83,8 +84,11 @@ def test_a_tap_looks_at_what_it_taps():
             x0, y0, x1, y1 = answer[0].boxes[0]
             assert x0 - 0.001 <= x / 1000 <= x1 + 0.001
             assert y0 - 0.001 <= y / 1000 <= y1 + 0.001
-            places = [look for look in looks if look.part == "reasoning"]
+            thought = [look for look in looks if look.part == "reasoning"]
+            places = [look for look in thought if words(turns, look).startswith(("在屏幕", "at the "))]
             assert all(look.boxes == answer[0].boxes for look in places)
+            counted = [look for look in thought if look not in places]
+            assert all(words(turns, look) in names_at(look, sample.pictures[0]) for look in counted)
             if "在屏幕" in turns[-1].reasoning or "of the screen" in turns[-1].reasoning:
                 assert len(places) == 1
     assert taps >= 10
@@ -132,7 +136,7 @@ def test_readings_of_a_chart_look_at_their_marks(category):
                     assert name.rsplit(" ", 1)[-1].rstrip("%") in said or name.startswith(said)
             if category == "chart_value" and turns is sample.turns:
                 [mark] = [mark for mark in sights.marks if mark.box in looks[0].boxes]
-                assert turns[-1].reasoning.removeprefix("找到").removeprefix("Find ").startswith(mark.label)
+                assert re.split("找到|Find ", turns[-1].reasoning)[-1].startswith(mark.label)
     assert with_looks >= 0.9 * rows
 
 
