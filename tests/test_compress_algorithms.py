@@ -7,7 +7,16 @@ import torch
 from torch import Tensor
 
 from autoglm_phone.compress.algorithms.awq import search_scale, share
-from autoglm_phone.compress.algorithms.gptq import Factor, compensate, damped, gptq, output_error, refine, refine_alone
+from autoglm_phone.compress.algorithms.gptq import (
+    Factor,
+    compensate,
+    damped,
+    gptq,
+    missing,
+    output_error,
+    refine,
+    refine_alone,
+)
 from autoglm_phone.compress.algorithms.grid import Grid, absmax_grid, search_grid
 from autoglm_phone.errors import ConfigError
 
@@ -175,7 +184,10 @@ def test_compensation_is_the_least_squares_solution() -> None:
     clean = torch.randn(500, 16, generator=generator, dtype=torch.float64)
     ours = clean + 0.2 * torch.randn(500, 16, generator=generator, dtype=torch.float64)
     weight = torch.randn(8, 16, generator=generator, dtype=torch.float64)
-    made = compensate(weight, ours.T @ ours / 500, clean.T @ ours / 500, damping=0.0)
+    hessian, cross = ours.T @ ours / 500, clean.T @ ours / 500
+    gap, factor = missing(weight, hessian, cross), Factor.of(hessian, damping=0.0)
+    made = compensate(weight, gap, factor)
     expected = torch.linalg.lstsq(ours, clean @ weight.T).solution.T
     assert torch.allclose(made, expected, atol=1e-8)
-    assert torch.equal(compensate(weight, ours.T @ ours, clean.T @ ours, strength=0.0), weight)
+    half = compensate(weight, gap, factor, strength=0.5)
+    assert torch.allclose(half, (weight + expected) / 2, atol=1e-8)

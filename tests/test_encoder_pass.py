@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from dataclasses import replace
 
@@ -10,8 +11,9 @@ import pytest
 import torch
 from torch import nn
 
+from autoglm_phone.errors import ConfigError
 from autoglm_phone.models.native.audio import AudioTower
-from autoglm_phone.models.native.shape import AudioShape, VisionShape
+from autoglm_phone.models.native.shape import AudioShape, VisionShape, read_shape
 from autoglm_phone.models.native.vision import VisionTower, drawn_on
 from autoglm_phone.models.registry import locate
 from autoglm_phone.runner import encoder_pass
@@ -163,3 +165,11 @@ def test_a_layer_is_made_when_it_is_asked_for_and_only_once():
     assert asked == [2, 0, 1, 3]
     with pytest.raises(IndexError):
         made[4]
+
+
+@pytest.mark.parametrize("field", [{"blank_range": -1}, {"blank_stride": 0}])
+def test_a_lattice_that_makes_no_sense_is_refused(field):
+    raw = json.loads((locate("mini") / "config.json").read_text())
+    raw["vision_config"].update(field)
+    with pytest.raises(ConfigError, match="blank_stride"):
+        read_shape(raw, locate("mini"))

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from autoglm_phone.compress.algorithms.gptq import (
     Factor,
+    compensate,
     damped,
     gptq,
     missing,
@@ -57,7 +58,7 @@ def quantize_matrix(
         if gap is not None:
             strong = max(damping, 0.01)
             solver = factor if strong == damping else Factor.of(moments.hessian, damping=strong, act_order=False)
-            weight = weight + strength * solver.solve(gap.T).T
+            weight = compensate(weight, gap, solver, strength)
             del solver
         order, upper = factor.order, factor.upper()
         del factor, gap

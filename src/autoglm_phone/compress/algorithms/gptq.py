@@ -233,37 +233,28 @@ def _stored(scales: Tensor, grid: Grid) -> Tensor:
     return torch.where(fitted == 0, grid.scales, fitted)
 
 
-def compensate(
-    weight: Tensor,
-    hessian: Tensor,
-    cross: Tensor,
-    *,
-    strength: float = 1.0,
-    damping: float = 0.01,
-    factor: Factor | None = None,
-) -> Tensor:
-    """The weight that gives the float model's outputs from the quantized prefix's inputs, by least squares.
-
-    Cross-layer error compensation in closed form: W' = W C H⁻¹, with C = E[x_float x_quantᵀ] [C, C] and H of the
-    quantized inputs; strength 0 keeps W, 1 takes W' whole. (GPTAQ, Li et al. 2025, does the same inside GPTQ's loop.)
-
-    Args:
-        factor: that of H with this damping, where it is known already.
-    """
-    if strength == 0.0:
-        return weight
-    if factor is None:
-        factor = Factor.of(hessian, damping=damping, act_order=False)
-    return weight + strength * factor.solve(missing(weight, hessian, cross).T).T
-
-
 def missing(weight: Tensor, hessian: Tensor, cross: Tensor) -> Tensor:
-    """W (C - H) [R, C]: what the inputs' error does to the outputs, as its moments with the inputs."""
+    """W (C - H) [R, C]: what the inputs' error does to the outputs, as its moments with the inputs.
+
+    cross: C = E[x_float x_quantᵀ] [C, C]; hessian: H of the quantized inputs.
+    """
     gap = torch.empty_like(weight)
-    for start in range(0, weight.shape[1], _SPAN):  # a difference as wide as H would be the fourth of its size
+    for start in range(0, weight.shape[1], _SPAN):  # a difference as wide as H would be another of its size
         cut = slice(start, start + _SPAN)
         gap[:, cut] = weight @ (cross[:, cut] - hessian[:, cut])
     return gap
+
+
+def compensate(weight: Tensor, gap: Tensor, factor: Factor, strength: float = 1.0) -> Tensor:
+    """The weight that gives the float model's outputs from the quantized prefix's inputs, by least squares.
+
+    Cross-layer error compensation in closed form: W' = W C H⁻¹; strength 0 keeps W, 1 takes W' whole. (GPTAQ, Li et al.
+    2025, does the same inside GPTQ's loop.)
+
+    Args:
+        gap: what is `missing`. factor: H's.
+    """
+    return weight + strength * factor.solve(gap.T).T
 
 
 def by_class(

@@ -93,6 +93,12 @@ def read_shape(raw: Mapping[str, Any], folder: Path) -> NativeShape:
     }
     shape = _take(NativeShape, {**raw, **towers}, "", folder)
     check_layers(shape)
+    if shape.vision_config.blank_range < 0 or shape.vision_config.blank_stride < 1:
+        raise ConfigError(
+            f"vision_config.blank_range {shape.vision_config.blank_range} must be at least 0 and blank_stride "
+            f"{shape.vision_config.blank_stride} at least 1",
+            param="blank_range",
+        )
     return shape
 
 
