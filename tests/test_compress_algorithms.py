@@ -132,6 +132,7 @@ def test_the_factor_is_one_of_the_hessian_and_solves_with_it(act_order: bool) ->
     factor = Factor.of(hessian, damping=0.01, act_order=act_order)
     upper, h = factor.upper(), damped(hessian, 0.01)
     assert torch.equal(upper, upper.triu())
+    assert upper.is_contiguous()
     assert torch.allclose(upper.diagonal(), torch.ones(64, dtype=torch.float64))
     pivots = factor.lower.diagonal().flip(0).square()
     assert torch.allclose((upper * pivots) @ upper.T, h[factor.order][:, factor.order])

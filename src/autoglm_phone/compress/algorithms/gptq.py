@@ -72,7 +72,10 @@ class Factor:
 
     def upper(self) -> Tensor:
         """Ú [C, C], rows and columns as they are visited."""
-        made = self.lower.flip(0, 1)
+        size = len(self.lower)
+        made = self.lower.new_empty(size, size)  # by rows, as the rounding reads it
+        for start, end in _spans(size):
+            made[start:end] = self.lower[size - end : size - start].flip(0, 1)
         return made.div_(made.diagonal().clone())
 
     def solve(self, sides: Tensor) -> Tensor:
@@ -187,6 +190,10 @@ def refine_alone(weight: Tensor, grid: Grid, codes: Tensor, *, sweeps: int = 2) 
     return best_grid, best
 
 
+def _spans(width: int) -> list[tuple[int, int]]:
+    return [(start, min(start + _SPAN, width)) for start in range(0, width, _SPAN)]
+
+
 def _blocks(width: int, block: int) -> list[tuple[int, int]]:
     block = min(block, BLOCK)
     return [(start, min(start + block, width)) for start in range(0, width, block)]
@@ -239,8 +246,8 @@ def missing(weight: Tensor, hessian: Tensor, cross: Tensor) -> Tensor:
     cross: C = E[x_float x_quantᵀ] [C, C]; hessian: H of the quantized inputs.
     """
     gap = torch.empty_like(weight)
-    for start in range(0, weight.shape[1], _SPAN):  # a difference as wide as H would be another of its size
-        cut = slice(start, start + _SPAN)
+    for start, end in _spans(weight.shape[1]):  # a difference as wide as H would be another of its size
+        cut = slice(start, end)
         gap[:, cut] = weight @ (cross[:, cut] - hessian[:, cut])
     return gap
 
