@@ -18,6 +18,7 @@ from autoglm_phone.graph.exits import ExitHistory
 from autoglm_phone.graph.plan import ExitPolicy, GraphRequest
 from depth_cases import (
     SAMPLED,
+    Even,
     FixedPlans,
     NativeDepths,
     Record,
@@ -223,18 +224,6 @@ def test_a_token_that_ends_the_request_is_the_last(native):
 
 
 def test_a_grammar_never_writes_ahead(native):
-    class Even:
-        finished = False
-
-        def new(self):
-            return self
-
-        def fill_mask(self):
-            return [token % 2 == 0 for token in range(160)]
-
-        def accept(self, token):
-            return token % 2 == 0
-
     ours, engine, _ = confident(native, [ask("r", PROMPT, grammar=Even())], {1: 0.1})
     assert all(token % 2 == 0 for token in ours.tokens("r"))
     assert engine.stats().drafted == 0

@@ -14,6 +14,7 @@ from autoglm_phone.graph.drafting import FIRST_DRAFTS, FIRST_REST, KNOWN, LONGES
 from autoglm_phone.graph.plan import ExitPolicy, GraphRequest
 from depth_cases import (
     SAMPLED,
+    Even,
     FixedPlans,
     NativeDepths,
     check,
@@ -127,18 +128,6 @@ def test_it_survives_preemption_chunks_and_small_pools(native):
 
 
 def test_grammar_falls_back_to_full(native):
-    class Even:
-        finished = False
-
-        def new(self):
-            return self
-
-        def fill_mask(self):
-            return [token % 2 == 0 for token in range(160)]
-
-        def accept(self, token):
-            return token % 2 == 0
-
     record, engine = lossless(native, [ask("r", PROMPT, grammar=Even())])
     assert all(token % 2 == 0 for token in record.tokens("r"))
     assert engine.stats().drafted == 0

@@ -18,7 +18,7 @@ from autoglm_phone.models.native.blocks import DecoderLayer, ExitHead, Memory
 from autoglm_phone.models.native.configuration import AutoGLMPhoneConfig
 from autoglm_phone.models.native.layers import RMSNorm, fourier_features, rotary_tables
 from autoglm_phone.models.native.vision import OCTAVES as VISION_OCTAVES
-from autoglm_phone.models.native.vision import VisionTower, drawn_on
+from autoglm_phone.models.native.vision import VisionTower, kept_patches
 
 
 class NativeArchitecture:
@@ -60,9 +60,8 @@ class NativeArchitecture:
             tables = [rotary_tables(axis, quarter, config.rope_theta) for axis in grids]
             hidden = states + module.position(place)
             cos, sin = (torch.cat([table[i] for table in tables], -1)[None] for i in (0, 1))
-            if config.blank_range:
-                kept = drawn_on(pixels.float(), config.blank_range, config.blank_stride)[0]
-                hidden, place, cos, sin = (x[:, kept] for x in (hidden, place, cos, sin))
+            if (kept := kept_patches(pixels.float(), config)) is not None:
+                hidden, place, cos, sin = (x[:, kept[0]] for x in (hidden, place, cos, sin))
             weight = torch.ones(hidden.shape[1], device=pixels.device)
             return {"hidden": hidden, "place": place, "cos": cos, "sin": sin, "weight": weight, "pixels": None}
 

@@ -44,10 +44,10 @@ def see(tower: Any, pixels: Tensor) -> Tensor:
     height, width = pixels.shape[:2]
     place, turn = _grid(height // 16, width // 16, config.hidden_size, config.num_attention_heads, config.rope_theta)
     picture = pixels[None].to(torch.float32).div_(127.5).sub_(1)  # [1, height, width, 3]
+    drawn = vision.kept_patches(pixels.permute(2, 0, 1)[None], config)
     kept = None
-    if config.blank_range:
-        drawn = vision.drawn_on(pixels.permute(2, 0, 1)[None], config.blank_range, config.blank_stride)[0]
-        kept = drawn.nonzero()[:, 0]
+    if drawn is not None:
+        kept = drawn[0].nonzero()[:, 0]
         place, turn = place[kept], turn[kept]
     hidden = _stem(tower.stem, picture.permute(0, 3, 1, 2), kept)
     hidden.addmm_(place, tower.position.weight.t())
@@ -188,7 +188,7 @@ def _convolve_at(conv: nn.Conv2d, x: Tensor, y: Tensor, kept: Tensor) -> Tensor:
     windows = rows.index_select(0, starts.flatten()).view(len(kept), -1)
     _lay_out(conv)
     weight = conv.weight.permute(0, 2, 3, 1).flatten(1)  # a view
-    assert conv.bias is not None
+    assert conv.bias is not None  # internal: the stem's last convolution is made with one
     return torch.addmm(conv.bias, windows, weight.t())
 
 

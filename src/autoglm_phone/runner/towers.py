@@ -176,7 +176,7 @@ class NativeTowers(Towers):
         return AudioTower(config.audio_config, hidden)
 
     def _encode(self, tower: Any, item: MediaItem) -> Tensor:
-        from autoglm_phone.models.native.vision import drawn_on
+        from autoglm_phone.models.native.vision import kept_patches
         from autoglm_phone.runner import encoder_pass
 
         quick = encoder_pass.serves(tower)
@@ -186,10 +186,9 @@ class NativeTowers(Towers):
             pixels = torch.tensor(item.data["pixels"], device=self.device)  # a copy: the array may be read-only
             if quick:
                 return encoder_pass.see(tower, pixels)
-            picture = (pixels.permute(2, 0, 1).float() / 127.5 - 1)[None]
-            config = tower.config
-            kept = drawn_on(picture, config.blank_range, config.blank_stride) if config.blank_range else None
-            states, _ = tower(picture.to(self.dtype), None, kept)
+            planes = pixels.permute(2, 0, 1)[None]
+            kept = kept_patches(planes, tower.config)  # of the eight bits: bfloat16 would move the border
+            states, _ = tower((planes.float() / 127.5 - 1).to(self.dtype), None, kept)
         else:
             states, _, _ = tower(self._mel(item), None)
         return states[0]

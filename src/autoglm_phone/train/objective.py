@@ -26,7 +26,7 @@ from autoglm_phone.models.native.audio import state_lengths
 from autoglm_phone.models.native.blocks import FAR, CrossAttention, Memory
 from autoglm_phone.models.native.mel import FFT, HOP, SAMPLE_RATE, WINDOW, mel_filters
 from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
-from autoglm_phone.models.native.vision import drawn_on
+from autoglm_phone.models.native.vision import kept_patches
 from autoglm_phone.train.data import PAD, Batch
 from autoglm_phone.train.distill import Teacher, lay_out
 
@@ -286,12 +286,11 @@ class Objective(nn.Module):
         return lay_out(core, batch, images, valid, clips, keep)
 
     def _kept(self, batch: Batch) -> Tensor | None:
-        """Which patches have states (`vision.drawn_on`); some training pictures keep all, so that both ways work."""
-        config = self.model.config.vision_config
-        if not config.blank_range or batch.pixels is None:
-            return None
-        kept = drawn_on(batch.pixels.float() / 127.5 - 1.0, config.blank_range, config.blank_stride)
-        return kept | (torch.rand(len(kept), 1, device=kept.device) < _WHOLE) if self.training else kept
+        """Which patches have states; some training pictures keep all of them, so that both ways work."""
+        kept = None if batch.pixels is None else kept_patches(batch.pixels, self.model.config.vision_config)
+        if kept is None or not self.training:
+            return kept
+        return kept | (torch.rand(len(kept), 1, device=kept.device) < _WHOLE)
 
     def _glyph_loss(self, hidden: Tensor, batch: Batch) -> Tensor:
         flat = hidden.flatten(0, 1)

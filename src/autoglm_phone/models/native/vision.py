@@ -36,6 +36,11 @@ if TYPE_CHECKING:  # transformers stays out of the server
 OCTAVES = 8  # the finest wave is 1/128 of the picture long: patches are coarser, digits of 0-999 need no more
 
 
+def kept_patches(pixels: Tensor, config: VisionLike) -> Tensor | None:
+    """`drawn_on` as the configuration has it; None if every patch has a state."""
+    return drawn_on(pixels, config.blank_range, config.blank_stride) if config.blank_range else None
+
+
 def drawn_on(pixels: Tensor, blank_range: int, blank_stride: int) -> Tensor:
     """Patches that have a state, bool [B, H/16 * W/16]: all but the blank ones, and of these every blank_stride-th in
     every blank_stride-th row.
@@ -139,8 +144,8 @@ class VisionTower(nn.Module):
     def forward(
         self, pixels: Tensor, grids: Tensor | None = None, kept: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        if kept is None and self.config.blank_range:
-            kept = drawn_on(pixels.float(), self.config.blank_range, self.config.blank_stride)
+        if kept is None:
+            kept = kept_patches(pixels.float(), self.config)
         states, place, valid = self.features(pixels, grids, kept)
         out = self.project(states) + self.out_position(place)
         return (out if valid is None else out * valid[..., None].to(out.dtype)), valid

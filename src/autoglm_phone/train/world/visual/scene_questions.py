@@ -97,10 +97,6 @@ def _gap(lang: Lang) -> str:
     return "" if lang == "zh" else " "
 
 
-def _spot(thing: Thing) -> str:
-    return f"[{grid(thing.x, 1)},{grid(thing.y, 1)}]"
-
-
 def match(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
     """Balanced yes / no: a thing with its colour, a count, a whole caption, or who is left of whom."""
     right = rng.random() < 0.5
@@ -271,7 +267,7 @@ def locate(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
         where = region(x, y, lang)
         accept = [where] + ([f"{where[:-1]}边" if where.endswith("侧") else where] if lang == "zh" else [])
         question = phrased(rng, scene.lang, scene.split, wishes.WHERE, _WHERE, unseen, x=name)
-        thought = f"{name}在{_spot(thing)}。" if lang == "zh" else f"The {name} is at {_spot(thing)}."
+        thought = f"{name}在{thoughts.spot(thing)}。" if lang == "zh" else f"The {name} is at {thoughts.spot(thing)}."
         return Asked(question, where, thought, {"kind": "exact", "value": where, "accept": accept}, 1)
     box = [
         grid(thing.x - thing.rx, 1),
@@ -282,7 +278,7 @@ def locate(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
     question = phrased(rng, scene.lang, scene.split, wishes.POINT, _POINT, unseen, x=name)
     where = region(x, y, lang)
     thought = f"{name}在{where}。" if lang == "zh" else f"The {name} is at the {where}."
-    return Asked(question, _spot(thing), thought, {"kind": "point", "box": box}, 2)
+    return Asked(question, thoughts.spot(thing), thought, {"kind": "point", "box": box}, 2)
 
 
 _EXTREME: dict[Lang, str] = {"zh": "给出{x}的坐标。", "en": "Point to the {x}."}
@@ -308,7 +304,7 @@ def _extreme(rng: random.Random, scene: Scene) -> Asked:
         thought = f"最{'左' if left else '右'}边的是{bare(thing.kind, thing.color, 'zh')}。"
     else:
         thought = f"The {'leftmost' if left else 'rightmost'} one is the {bare(thing.kind, thing.color, 'en')}."
-    return Asked(question, _spot(thing), thought, {"kind": "point", "box": box}, 3)
+    return Asked(question, thoughts.spot(thing), thought, {"kind": "point", "box": box}, 3)
 
 
 @scorer("yesno")

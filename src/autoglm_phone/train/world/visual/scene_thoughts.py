@@ -55,11 +55,16 @@ def claims(said: Sequence[Thing], things: Sequence[Thing], lang: Lang) -> str:
     return f"{'；'.join(parts)}。" if lang == "zh" else f"{'; '.join(parts)}."
 
 
+def spot(thing: Thing) -> str:
+    """The middle on the grid of answers, "[372,343]"."""
+    return f"[{grid(thing.x, 1)},{grid(thing.y, 1)}]"
+
+
 def sides(first: Thing, second: Thing, lang: Lang) -> str:
     """Where two things are, and which of the two numbers across is the smaller."""
     one, two = (bare(t.kind, t.color, lang) for t in (first, second))
-    here, there = ((grid(t.x, 1), grid(t.y, 1)) for t in (first, second))
-    order = f"{here[0]}{'<' if here[0] < there[0] else '>'}{there[0]}"
+    here, there = (grid(t.x, 1) for t in (first, second))
+    order = f"{here}{'<' if here < there else '>'}{there}"
     if lang == "zh":
-        return f"{one}在[{here[0]},{here[1]}]，{two}在[{there[0]},{there[1]}]。{order}。"
-    return f"The {one} is at [{here[0]},{here[1]}], the {two} at [{there[0]},{there[1]}]. {order}."
+        return f"{one}在{spot(first)}，{two}在{spot(second)}。{order}。"
+    return f"The {one} is at {spot(first)}, the {two} at {spot(second)}. {order}."
