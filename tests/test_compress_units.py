@@ -17,6 +17,7 @@ from autoglm_phone.compress.algorithms.awq import SEARCHED, search_scale
 from autoglm_phone.compress.plan import ModulePlan
 from autoglm_phone.compress.quantize_unit import quantize_unit
 from autoglm_phone.compress.statistics import Moments, observe
+from autoglm_phone.compress.unit_run import STATES_ON_DEVICE, room
 from autoglm_phone.compress.units import Unit, forward, move
 
 CPU = torch.device("cpu")
@@ -183,3 +184,14 @@ def test_time_is_taken_only_where_it_is_asked_for() -> None:
     with timing.stage("b"):
         pass
     assert "b" not in spent.seconds
+
+
+@pytest.mark.parametrize(
+    ("total", "fraction", "expected"),
+    [(140 << 30, 1.0, STATES_ON_DEVICE), (140 << 30, 1 / 14, (10 << 30) // 32), (24 << 30, 1.0, (24 << 30) // 32)],
+)
+def test_a_smaller_card_keeps_fewer_states(monkeypatch, total, fraction, expected):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, total))
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device: fraction)
+    assert room(torch.device("cuda")) == pytest.approx(expected, rel=1e-6)
+    assert room(torch.device("cpu")) == 0

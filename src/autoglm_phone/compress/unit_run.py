@@ -31,8 +31,16 @@ from autoglm_phone.compress.units import Unit, move
 from autoglm_phone.compress.walk import Visit, walk
 from autoglm_phone.errors import CheckpointError
 
-# Bytes, of each of the two streams: 128 samples of 512 tokens, 4096 wide, are 1.1 GB. What is more waits on the host.
-STATES_ON_DEVICE = 3 << 29
+STATES_ON_DEVICE = 3 << 29  # bytes, of each of the two streams: 128 samples of 512 tokens, 4096 wide, are 1.1 GB
+_SHARE = 32  # and at most this part of a GPU's memory: on one of 10 GB a wide layer needs the rest for itself
+
+
+def room(device: torch.device) -> int:
+    """Bytes of states, of each stream, that stay on the device between units; what is more waits on the host."""
+    if device.type != "cuda":
+        return 0
+    total = torch.cuda.mem_get_info(device)[1] * torch.cuda.get_per_process_memory_fraction(device)
+    return min(STATES_ON_DEVICE, int(total) // _SHARE)
 
 
 class UnitRun:
@@ -64,8 +72,8 @@ class UnitRun:
                 self._unit(visit, clean, final)
 
     def _walk(self) -> Iterator[Visit]:
-        room = 0 if self.device.type == "cpu" else STATES_ON_DEVICE
-        return walk(self.opened.architecture, self.opened.source, self.samples, self.device, head=True, room=room)
+        opened = self.opened
+        return walk(opened.architecture, opened.source, self.samples, self.device, head=True, room=room(self.device))
 
     def _unit(self, visit: Visit, clean: Visit | None, final: Tensor | None) -> None:
         """clean: the float model's visit of the same unit."""
