@@ -7,6 +7,7 @@ import random
 import re
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ pytest.importorskip("espeakng_loader")
 from autoglm_phone.errors import ConfigError
 from autoglm_phone.media import espeak
 from autoglm_phone.train.world import registry, scoring
-from autoglm_phone.train.world.audio import augment, flite, sentences, voices
+from autoglm_phone.train.world.audio import augment, composed, flite, lexicon_zh, sentences, voices
 from autoglm_phone.train.world.audio import words as w
 from autoglm_phone.train.world.audio.spoken import bare, canonical, chinese_number, english_number, spoken
 from autoglm_phone.train.world.audio.vocabulary import known
@@ -218,6 +219,41 @@ def test_transcripts_hold_known_words_only() -> None:
     assert not known("龘")
     for index in range(15):
         assert known(registry.generate("asr", "test", index).clips[-1].text)
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_composed_sentences_are_many_and_never_a_held_out_command(lang) -> None:
+    rng = random.Random(4)
+    texts = [composed.composed(rng, lang) for _ in range(1500)]
+    assert len(set(texts)) > 1480
+    assert all(composed.taught(text) for text in texts)
+    assert not any(set(text) & sentences.UNDECIDABLE for text in texts)
+    assert not any(composed.like_held_out(text, lang) for text in texts)
+    held = [sentences.command(random.Random(seed), lang, "test", True) for seed in range(150)]
+    assert all(composed.like_held_out(text, lang) for text in held)
+
+
+def test_training_speech_holds_the_words_of_held_out_commands() -> None:
+    """A word that only comes in sentences kept for the test is written as the nearest known one."""
+    heard = "\n".join(sentences.sentence(random.Random(seed), "zh", "train", False) for seed in range(9000))
+    for word in ("连接", "删除", "转给", "见面", "一辆", "聊天记录", "联系人", "日子", "设为", "叫", "约", "弟弟"):
+        assert heard.count(word) > 1, word
+    rng = random.Random(2)
+    heard_en = Counter(
+        word for _ in range(7000) for word in sentences.sentence(rng, "en", "train", False).lower().split()
+    )
+    wanted = [word for _ in range(500) for word in sentences.command(rng, "en", "test", True).lower().split()]
+    words_wanted = [word.strip(".,") for word in wanted if word.strip(".,").isalpha()]
+    assert sum(heard_en[word] > 1 for word in words_wanted) > 0.97 * len(words_wanted)
+
+
+def test_no_two_words_of_the_lexicon_sound_alike() -> None:
+    heard: dict[str, str] = {}
+    counted = tuple(noun for _, nouns in lexicon_zh.COUNTED for noun in nouns if len(noun) > 1)
+    for pool in (lexicon_zh.VERBS, lexicon_zh.ACTS, lexicon_zh.NOUNS, lexicon_zh.TRAITS, counted):
+        for entry in pool:
+            sound = espeak.phonemes(spoken(entry, "zh"), "cmn")
+            assert heard.setdefault(sound, entry) == entry
 
 
 def test_volumes_are_percentages() -> None:

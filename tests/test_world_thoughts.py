@@ -13,6 +13,8 @@ from autoglm_phone.train.world.sample import Sample
 from autoglm_phone.train.world.visual.chart import render_chart
 from autoglm_phone.train.world.visual.scene_thoughts import claims, colours_of, sides, tally
 from autoglm_phone.train.world.visual.scene_words import Thing, color_word
+from autoglm_phone.train.world.visual.screen import render
+from autoglm_phone.train.world.visual.tasks import _ORDINALS
 
 THINGS = [
     Thing("cup", "red", 0.1, 0.1, 0.05, 0.05),
@@ -27,7 +29,7 @@ def turns(category: str, count: int, split: str = "train") -> list[tuple[str, st
     found = []
     for index in range(count):
         sample = registry.generate(category, split, index)  # type: ignore[arg-type]
-        found.append((sample.turns[-1].text, sample.answer.reasoning, sample.answer.text, sample))
+        found.append((sample.turns[-2].text, sample.answer.reasoning, sample.answer.text, sample))
         for user, said in sample.alternatives:
             found.append((user.text, said.reasoning, said.text, sample))
     return found
@@ -50,31 +52,59 @@ def test_tallies_end_with_the_answer() -> None:
             assert numbers[-1] == answer
 
 
-def test_claims_are_checked_group_by_group() -> None:
-    assert claims(THINGS, THINGS, "en") == "two red cups: yes; a blue cup: yes; a gray key: yes."
+def test_claims_stand_beside_what_the_picture_has() -> None:
+    assert claims(THINGS, THINGS, "en") == (
+        "two red cups: two red cups, yes; a blue cup: a blue cup, yes; a gray key: a gray key, yes."
+    )
     more = [*THINGS, THINGS[0]]
-    assert claims(more, THINGS, "en").startswith("three red cups: two red cups; ")
+    assert claims(more, THINGS, "en").startswith("three red cups: two red cups, no; a blue cup: ")
     other = [*THINGS[:3], Thing("cup", "pink", 0.1, 0.9, 0.05, 0.05)]
-    assert "一个粉色的杯子：没有" in claims(other, THINGS, "zh")
-    assert colours_of(THINGS, "cup", "en") == "Cups: red, blue."
-    assert colours_of(THINGS, "sun", "zh") == "太阳：没有。"
+    assert "一个粉色的杯子：一个蓝色的杯子，不是" in claims(other, THINGS, "zh")
+    strange = [*THINGS[:3], Thing("sun", "blue", 0.1, 0.9, 0.05, 0.05)]
+    assert "a blue sun: a blue cup, no" in claims(strange, THINGS, "en")
+    assert "a pink cup: none, no" in claims([*THINGS, other[3]], THINGS, "en")
+
+
+def test_asked_colours_stand_beside_those_of_the_kind() -> None:
+    assert colours_of(THINGS, "cup", "red", "en") == "Cups: red, blue. Asked: red, yes."
+    assert colours_of(THINGS, "cup", "pink", "zh") == "杯子：红色、蓝色。问的是粉色，不是。"
+    assert colours_of(THINGS, "sun", "", "zh") == "太阳：没有，不是。"
+    assert colours_of(THINGS, "sun", "red", "en") == "Suns: none, no."
 
 
 def test_sides_compare_the_numbers_across() -> None:
-    assert sides(THINGS[0], THINGS[1], "en").endswith("100<500.")
-    assert sides(THINGS[1], THINGS[0], "zh").endswith("500>100。")
+    assert sides(THINGS[0], THINGS[1], True, "en").endswith("100<500: left, asked left, yes.")
+    assert sides(THINGS[1], THINGS[0], True, "zh").endswith("500>100：右边，问的是左边，不是。")
 
 
 def test_a_matching_thought_holds_its_verdict() -> None:
-    checked = 0
-    for _, thought, answer, _ in turns("scene_match", 60):
+    """The verdict on a claim follows from the words on both sides of the colon, and the answer from the verdicts."""
+    checked = sided = 0
+    for question, thought, answer, _ in turns("scene_match", 150):
+        if not re.match(r"(Yes|No|是|不是)[.。]", answer):
+            continue
         right = answer.startswith(("是", "Yes"))
-        if ": yes" in thought or "：是" in thought or ": no" in thought:
-            parts = re.split(r"[;；]", re.split(r"(?<=[。.])\s*(?=\S)", thought.rstrip("。."))[-1])
-            agreed = all(part.strip().rstrip("。.").endswith(("：是", ": yes")) for part in parts)
-            assert agreed == right, thought
-            checked += 1
-    assert checked > 10
+        verdicts = re.findall(r"[,，][ ]?(yes|no|是|不是)(?=[;；.。])", thought)
+        assert verdicts, thought
+        assert all(verdict in ("yes", "是") for verdict in verdicts) == right, thought
+        picture, _, checks = re.sub(r"^(The picture: |图片内容：)", "", thought).partition(
+            "。" if "。" in thought else "."
+        )
+        for claim, shown, verdict in re.findall(r"([^:：;；。]+)[:：] ?([^,，;；]+)[,，] ?(yes|no|是|不是)", checks):
+            if not re.search("sked|问的是|none|没有", checks):
+                assert (claim.strip() == shown) == (verdict in ("yes", "是")), thought
+                assert shown in picture.lower(), thought
+                assert claim.strip() in question.lower(), (question, thought)
+                checked += 1
+        if order := re.search(
+            r"(\d+)([<>])(\d+)[:：] ?(left|right|左|右)边?[,，](?: asked |问的是)(left|right|左|右)", thought
+        ):
+            first, sign, second, side, asked = order.groups()
+            assert (int(first) < int(second)) == (sign == "<") == (side in ("left", "左")), thought
+            assert (side == asked) == right, thought
+            sided += 1
+    assert checked > 40
+    assert sided > 10
 
 
 def test_lists_are_counted_through_to_the_target() -> None:
@@ -84,6 +114,9 @@ def test_lists_are_counted_through_to_the_target() -> None:
         if not counted or 'action="Tap"' not in answer:
             continue
         labels = re.split("、|, ", counted[1] or counted[2])
+        ordinals = _ORDINALS["zh" if counted[1] else "en"]
+        assert labels[0] == ordinals[0]
+        assert [label for label in labels if label in ordinals] == list(ordinals[: len(set(labels) & set(ordinals))])
         last = (counted[1] or counted[2]).rsplit("、" if counted[1] else ", ", 1)[-1]
         assert f"“{last}”" in thought or f'{last}"' in thought
         looks = [look for look in Sights(sample.pictures[0]).looks(thought, answer) if look.part == "reasoning"]
@@ -91,6 +124,27 @@ def test_lists_are_counted_through_to_the_target() -> None:
             assert thought[look.start : look.end] in (*labels, counted[1] or counted[2])
         seen += 1
     assert seen > 15
+
+
+def test_the_state_of_a_switch_is_said_before_it_is_touched_or_left() -> None:
+    """The same words come first whether there is something to tap or not; then the answer follows from them."""
+    touched = left = 0
+    for index in range(400):
+        shown = render(random.Random(index), "train", False)
+        for task in (*shown.taps, *shown.actions):
+            state = re.match(r"(.+?)现在是([开关])的。|(.+?) is (on|off) now\.", task.thought)
+            if not state:
+                continue
+            on = (state[2] or state[4]) in ("开", "on")
+            if task.answer.startswith("finish"):
+                assert ("打开" in task.answer or " on" in task.answer) == on
+                left += 1
+            else:
+                touched += 1
+                assert 'action="Tap"' in task.answer
+        if touched > 20 and left > 20:
+            return
+    raise AssertionError((touched, left))
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])

@@ -24,6 +24,7 @@ _NOUNS = {"zh": ("汽车", "猫", "树", "杯子", "花", "鱼"), "en": ("cars",
 _WISHES: tuple[dict[Lang, Ask], ...] = (
     wishes_chart.VALUE,
     wishes_chart.TREND,
+    wishes_chart.TREND_MORE,
     wishes_chart.BEST_TIME,
     wishes_chart.GAP,
     wishes_chart.FORECAST,

@@ -106,14 +106,15 @@ def _names() -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1)
-def _own() -> frozenset[str]:
+def own_words() -> frozenset[str]:
+    """Words that these English sentences bring in and repeat often enough to be learnt."""
     plural = " ".join(f"{noun}s" for noun in _NOUN_EN)
     return frozenset(unknown(" ".join((*(text for p in _EN for text in expansions(p)), plural))))
 
 
 def teaches(text: str) -> bool:
-    """Whether each word is known or one that these English sentences repeat often enough to be learnt."""
-    return unknown(text) <= _own()
+    """Whether each word is known or one of `own_words`."""
+    return unknown(text) <= own_words()
 
 
 def unlike(rng: random.Random, lang: Lang) -> str:

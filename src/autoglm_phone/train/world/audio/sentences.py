@@ -12,6 +12,8 @@ from itertools import pairwise
 
 from autoglm_phone.train.world.audio import openings, patterns
 from autoglm_phone.train.world.audio import words as w
+from autoglm_phone.train.world.audio.composed import composed as composed_sentence
+from autoglm_phone.train.world.audio.composed import word as any_word
 from autoglm_phone.train.world.fillings import compose, template
 from autoglm_phone.train.world.lexicon import NAMES_EN
 from autoglm_phone.train.world.sample import Lang, Split
@@ -261,18 +263,23 @@ def swapped(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
                 cut = rng.choice(cuts)
                 after = cut + rng.choice((0, 1, 2))
                 keeps = not all("\u4e00" <= char <= "\u9fff" for char in text[cut:after])
-                text = text[:cut] + rng.choice(w.ZH_WORDS) + text[cut if keeps else after :]
+                text = text[:cut] + any_word(rng, lang) + text[cut if keeps else after :]
         return text
     words = text.split(" ")
     plain_words = [i for i, word in enumerate(words) if word.isalpha() and word not in ("AM", "PM")]
     for i in rng.sample(plain_words, min(len(plain_words), rng.randint(1, 3))):
-        words[i] = rng.choice(w.EN_WORDS)
+        words[i] = any_word(rng, lang)
     return " ".join(words)
 
 
 def unlike(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
     """A sentence whose build none of the others has (`openings`)."""
     return openings.unlike(rng, lang)
+
+
+def composed(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str:
+    """A sentence of the large lexicon, half of a grammar (`composed`)."""
+    return composed_sentence(rng, lang)
 
 
 Maker = Callable[[random.Random, Lang, Split, bool], str]
@@ -285,14 +292,15 @@ _MAKERS: tuple[tuple[Maker, float], ...] = (
 )
 # Training hears more that cannot be guessed: transcripts of sentences with a new build were known ones that fit less.
 _TRAINING: tuple[tuple[Maker, float], ...] = (
-    (command, 0.20),
-    (plain, 0.06),
-    (everyday, 0.11),
-    (facts, 0.12),
-    (jumble, 0.14),
-    (crossed, 0.11),
-    (unlike, 0.15),
-    (swapped, 0.11),
+    (command, 0.14),
+    (plain, 0.04),
+    (everyday, 0.09),
+    (facts, 0.10),
+    (jumble, 0.08),
+    (crossed, 0.08),
+    (unlike, 0.08),
+    (swapped, 0.09),
+    (composed, 0.30),
 )
 
 

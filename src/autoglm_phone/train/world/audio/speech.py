@@ -16,7 +16,7 @@ from autoglm_phone.media.speech import TRANSCRIBE_PROMPT, detect_language, langu
 from autoglm_phone.train.world import registry
 from autoglm_phone.train.world.audio import patterns, voices
 from autoglm_phone.train.world.audio.asked_aloud import asked_aloud
-from autoglm_phone.train.world.audio.openings import teaches
+from autoglm_phone.train.world.audio.composed import taught
 from autoglm_phone.train.world.audio.sentences import UNDECIDABLE, finished, sentence
 from autoglm_phone.train.world.audio.spoken import bare, canonical, spoken
 from autoglm_phone.train.world.audio.vocabulary import known
@@ -138,7 +138,7 @@ def _sentence(rng: random.Random, lang: Lang, split: Split, unseen: bool) -> str
     """A sentence of our own, all of whose words are taught by the training split."""
     for _ in range(200):
         text = finished(canonical(sentence(rng, lang, split, unseen), lang), lang)
-        if known(text) or (split == "train" and lang == "en" and teaches(text)):
+        if taught(text) if split == "train" else known(text):
             return text
     raise ConfigError(f"no sentence of known words in 200 draws for split {split!r}")
 

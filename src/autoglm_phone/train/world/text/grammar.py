@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+from functools import lru_cache
 
 from autoglm_phone.train.world.sample import Lang, Split
 from autoglm_phone.train.world.text.grammar_parse import say, say_open
@@ -39,13 +40,19 @@ def say_one(
     return fill(wording(rng, patterns, split, unseen), slots)
 
 
+@lru_cache(maxsize=4096)
+def _long_keys(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Keys of held-out wordings that are long enough to tell a phrase by that holds them."""
+    return tuple(sorted(key for key in held_out_keys(patterns) if len(key) > 7))
+
+
 def further(rng: random.Random, more: tuple[str, ...], patterns: tuple[str, ...]) -> str:
     """An expansion of `more`, its slots open, that is and holds no held-out wording of `patterns`; "" if none."""
-    held = held_out_keys(patterns)
+    held, long = held_out_keys(patterns), _long_keys(patterns)
     for _ in range(20):
         text = say_open(rng, rng.choice(more))
         key = phrase_key(text)
-        if key not in held and not any(len(other) > 7 and other in key for other in held):
+        if key not in held and not any(other in key for other in long):
             return text
     return ""
 

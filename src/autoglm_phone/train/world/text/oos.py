@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import random
 import re
+from functools import lru_cache
 
 from autoglm_phone.train.world import lexicon_topics as topics
 from autoglm_phone.train.world.fillings import split_of
@@ -26,6 +27,9 @@ from autoglm_phone.train.world.text.more_asks import OOS
 from autoglm_phone.train.world.text.nonsense import chinese_word, english_word, gibberish
 from autoglm_phone.train.world.text.oos_phrases import ANSWERS, ASK, MISSING
 from autoglm_phone.train.world.text.reply import reply
+from autoglm_phone.train.world.text.wider import MISSING as WIDER_MISSING
+from autoglm_phone.train.world.text.wider import OOS as WIDER_OOS
+from autoglm_phone.train.world.text.wider import TOPICS as WIDER_TOPICS
 
 # The kind of answer that each type of question gets.
 _ANSWER_KIND = {
@@ -49,9 +53,18 @@ def _topic(rng: random.Random, kind: str, lang: Lang, split: Split) -> str:
     if split == "test" and kind in topics.HELD_OUT and rng.random() < 0.6:
         return rng.choice(topics.HELD_OUT[kind][lang])
     pool = topics.SEEN.get(kind)
+    if split == "train" and kind in WIDER_TOPICS and rng.random() < 0.4:
+        return rng.choice(_wider_topics(kind, lang))
     if pool is None:  # "task" has only held-out entities and made-up ones
         return rng.choice(topics.HELD_OUT[kind][lang]) if split == "test" else _made_up(rng, kind, lang, split)
     return deal(rng, f"oos.{kind}.{lang}", pool[lang], split)
+
+
+@lru_cache(maxsize=32)
+def _wider_topics(kind: str, lang: Lang) -> tuple[str, ...]:
+    """Training's own topics, without those that the shared pools deal out or hold out."""
+    taken = {phrase_key(text) for pools in (topics.SEEN, topics.HELD_OUT) for text in pools.get(kind, {}).get(lang, ())}
+    return tuple(text for text in WIDER_TOPICS[kind][lang] if phrase_key(text) not in taken)
 
 
 def _made_up(rng: random.Random, kind: str, lang: Lang, split: Split) -> str:
@@ -88,6 +101,8 @@ def _question(rng: random.Random, kind: str, lang: Lang, split: Split, unseen: b
     else:
         slots["x"] = _topic(rng, kind, lang, split)
     more = OOS.get(kind, {}).get(lang, ())
+    if split == "train":
+        more += WIDER_OOS.get(kind, {}).get(lang, ())
     return say_one(rng, ASK[kind][lang], split, unseen, more, **slots)
 
 
@@ -96,7 +111,10 @@ def _missing(rng: random.Random, split: Split, unseen: bool, lang: Lang) -> Draf
     who = person_name(rng, lang, split)
 
     for _ in range(2000):
-        question = say_one(rng, what.questions, split, unseen, MORE_MISSING[lang].get(what.name, ()), who=who)
+        more = MORE_MISSING[lang].get(what.name, ())
+        if split == "train":
+            more += WIDER_MISSING[lang].get(what.name, ())
+        question = say_one(rng, what.questions, split, unseen, more, who=who)
         if unseen or split_of("oos.phrase", phrase_key(question)) == split:
             break
         what = rng.choice(MISSING[lang])

@@ -19,6 +19,7 @@ from autoglm_phone.train.world.text.nonsense import chinese_word, english_word
 from autoglm_phone.train.world.text.paraphrases import MORE
 from autoglm_phone.train.world.text.phrases import expansions, fill, framed, held_out_keys, phrase_key, wording
 from autoglm_phone.train.world.text.reply import reply
+from autoglm_phone.train.world.text.wider import WIDER
 
 NAME = "AutoGLM-Phone"
 
@@ -242,7 +243,10 @@ def ask_intent(
         intent = rng.choice(intents)
         patterns = _questions(pool, lang, intent.name)
         more = TALK[lang].get(intent.name, ()) if pool == "smalltalk" else ()
-        core = further(rng, more, patterns) if more and split != "test" and rng.random() < 0.25 else ""
+        share = 0.25
+        if split == "train":
+            more, share = more + WIDER.get((pool, lang, intent.name), ()), 0.5
+        core = further(rng, more, patterns) if more and split != "test" and rng.random() < share else ""
         fresh = bool(core)  # then even the bare phrase is dealt out: a test phrase with its frame may be the same
         core = core or wording(rng, patterns, split, unseen)
         bot = _bot(rng, split) if "{bot}" in core else ""
@@ -258,7 +262,8 @@ def ask_intent(
         if phrase_key(core) in held and not unseen:
             mine = False
         if mine:
-            return intent, vary(rng, text, lang, level=1.2, framed=False), say(rng, rng.choice(intent.answers))
+            level = 1.5 if split == "train" else 1.2
+            return intent, vary(rng, text, lang, level=level, framed=False), say(rng, rng.choice(intent.answers))
     raise ConfigError(f"{pool}: no question for split {split!r}")
 
 

@@ -128,7 +128,8 @@ _TREND: dict[Lang, tuple[str, ...]] = {
 def trend(rng: random.Random, chart: Chart, labelled: bool, unseen: bool) -> Asked:
     s = rng.randrange(len(chart.series))
     row, shape = chart.values[s], chart.shapes[s]
-    question = _phrased(rng, chart, wishes.TREND, _TREND, unseen, x=_of(chart, s))
+    wish = wishes.TREND_MORE if chart.split == "train" and rng.random() < 0.5 else wishes.TREND
+    question = _phrased(rng, chart, wish, _TREND, unseen, x=_of(chart, s))
     answer = TREND_NAMES[chart.lang][shape]
     # The same four readings whatever the shape: a thought must not have to know the answer before it looks.
     first, top, bottom, last = (number(v) for v in (row[0], max(row), min(row), row[-1]))

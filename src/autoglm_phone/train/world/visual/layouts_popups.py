@@ -37,13 +37,14 @@ def notification_shade(s: Stage) -> None:
             icon,
             wishes=(off_wish if on else on_wish,),
             state=on,
+            now=s.switched(name, on),
         )
         done = on_wish if on else off_wish
         steps.finish(
             s,
             (done,),
             s.t(f"{name}已经{'打开' if on else '关闭'}。", f"{name} is already {'on' if on else 'off'}."),
-            s.t(f"{name}已经是{'开' if on else '关'}的。", f"{name} is {'on' if on else 'off'} already."),
+            s.switched(name, on) + s.t("不用再点。", " Nothing to tap."),
         )
     y += 84 * (len(tiles) // 4) + 8
     apps = s.content.distinct(s.content.app, 6)

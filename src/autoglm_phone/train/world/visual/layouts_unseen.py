@@ -294,12 +294,13 @@ def smart_home(s: Stage) -> None:
                 group="grid",
                 wishes=(off_wish if on else on_wish,),
                 state=on,
+                now=s.switched(name, on),
             )
             steps.finish(
                 s,
                 (on_wish if on else off_wish,),
                 s.t(f"{name}已经{'打开' if on else '关闭'}。", f"{name} is already {'on' if on else 'off'}."),
-                s.t(f"{name}已经是{'开' if on else '关'}的。", f"{name} is {'on' if on else 'off'} already."),
+                s.switched(name, on) + s.t("不用再点。", " Nothing to tap."),
             )
             s.fact(
                 (f"{name}是开着还是关着？",),

@@ -82,11 +82,14 @@ def options(m: Mosaic, y: float) -> float:
         start, end = (left + 14, x - 20) if right_side else (x + 22, right - 8)
         s.write(start, cy, item.label, m.size, th.ink, width=end - start)
         wishes = m.named(item, ("选中{}", "choose {}"), ("勾上{}", "tick {}"))
+        now = s.t(
+            f"{item.label}{'已' if on else '没有'}选中。", f"{item.label} is {'chosen' if on else 'not chosen'} now."
+        )
         if on:
             said = s.t(f"{item.label}已经选中。", f"{item.label} is chosen already.")
-            steps.finish(s, wishes, said, s.t("它已经是选中的。", "It is chosen already."))
+            steps.finish(s, wishes, said, now + s.t("不用再点。", " Nothing to tap."))
             wishes = m.named(item, ("取消选择{}", "take the mark off {}")) if many else ()
-        s.touch((left, y, right, y + h), "row", item.label, wishes=wishes, group=m.group, state=on)
+        s.touch((left, y, right, y + h), "row", item.label, wishes=wishes, group=m.group, state=on, now=now)
         y += h + space
     chosen = [i.label for k, i in enumerate(items) if not many and k == one]
     if chosen:

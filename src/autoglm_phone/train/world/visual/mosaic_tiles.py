@@ -248,9 +248,10 @@ def toggles(m: Mosaic, y: float) -> float:
             c.circle((box[2] - 12, top + 12), 5, (60, 190, 90) if on else th.line)
         turn_on = m.named(item, ("打开{}", "turn on {}"), ("启用{}", "enable {}"))
         turn_off = m.named(item, ("关闭{}", "turn off {}"), ("停用{}", "disable {}"))
-        s.touch(box, "card", item.label, item.icon, wishes=turn_off if on else turn_on, group=m.group, state=on)
+        now, wishes = s.switched(item.label, on), turn_off if on else turn_on
+        s.touch(box, "card", item.label, item.icon, wishes=wishes, group=m.group, state=on, now=now)
         said = s.t(f"{item.label}已经{'打开' if on else '关闭'}。", f"{item.label} is already {'on' if on else 'off'}.")
-        steps.finish(s, turn_on if on else turn_off, said, s.t("它已经是这样了。", "It is so already."))
+        steps.finish(s, turn_on if on else turn_off, said, now + s.t("不用再点。", " Nothing to tap."))
         zh, en = ((f"{item.label}是开着还是关着？",), (f"Is {item.label} on or off?",))
         s.fact(zh, en, s.t("开着" if on else "关着", "on" if on else "off"), (state,))
     return y + n * (h + space)

@@ -98,12 +98,16 @@ def _gap(lang: Lang) -> str:
 
 
 def match(rng: random.Random, scene: Scene, unseen: bool) -> Asked:
-    """Balanced yes / no: a thing with its colour, a count, a whole caption, or who is left of whom."""
+    """Balanced yes / no: a thing with its colour, a count, a whole caption, or who is left of whom.
+
+    Training checks more captions: they have the most steps.
+    """
     right = rng.random() < 0.5
     kind = rng.random()
-    if kind < 0.55 or len(scene.things) < 2:
+    thing, told = (0.4, 0.8) if scene.split == "train" else (0.55, 0.85)
+    if kind < thing or len(scene.things) < 2:
         return _match_thing(rng, scene, unseen, right)
-    if kind < 0.85:
+    if kind < told:
         return _match_caption(rng, scene, unseen, right)
     return _match_side(rng, scene, unseen, right)
 
@@ -112,7 +116,7 @@ def _match_thing(rng: random.Random, scene: Scene, unseen: bool, right: bool) ->
     lang = scene.lang
     present = {(t.kind, t.color) for t in scene.things}
     what = rng.choice(sorted(present))
-    kind, difficulty = what[0], 0
+    kind, asked, difficulty = what[0], what[1], 0
     if right:
         shown = noun(*what, 1, lang)
         count = sum((t.kind, t.color) == what for t in scene.things)
@@ -122,7 +126,7 @@ def _match_thing(rng: random.Random, scene: Scene, unseen: bool, right: bool) ->
         difficulty = 1
         taken = {c for k, c in present if k == what[0]}
         color = rng.choice([c for c in COLORS if c not in taken])
-        shown = noun(what[0], color, 1, lang)
+        shown, asked = noun(what[0], color, 1, lang), color
         real = [c for k, c in sorted(present) if k == what[0]]
         if lang == "zh":
             reason = f"图中的{KINDS[what[0]][1]}是{'和'.join(COLORS[c][0] for c in real)}的。"
@@ -131,10 +135,11 @@ def _match_thing(rng: random.Random, scene: Scene, unseen: bool, right: bool) ->
             reason = f"The {bare(what[0], '', 'en', many)} {'are' if many else 'is'} {' and '.join(real)}."
     else:  # a kind that is not there
         kind = rng.choice([k for k in KINDS if k not in {t.kind for t in scene.things}])
-        shown = noun(kind, what[1] if rng.random() < 0.5 else "", 1, lang)
+        asked = what[1] if rng.random() < 0.5 else ""
+        shown = noun(kind, asked, 1, lang)
         reason = f"图中没有{KINDS[kind][1]}。" if lang == "zh" else f"There is no {KINDS[kind][2]}."
     question = phrased(rng, scene.lang, scene.split, wishes.MATCH, _MATCH, unseen, x=shown)
-    thought = _seen(scene) + _gap(lang) + thoughts.colours_of(scene.things, kind, lang)
+    thought = _seen(scene) + _gap(lang) + thoughts.colours_of(scene.things, kind, asked, lang)
     return Asked(question, _yes(scene, right, reason), thought, {"kind": "yesno", "value": right}, difficulty)
 
 
@@ -144,6 +149,8 @@ def _match_caption(rng: random.Random, scene: Scene, unseen: bool, right: bool) 
     real = noun(kind, color, count, lang)
     if not right:
         way = rng.random()
+        if scene.split == "train" and rng.random() < 0.3:
+            way = 1.0  # a number that is wrong is the smallest difference
         if way < 0.35:  # another colour
             fresh = rng.choice([c for c in COLORS if not any(t.kind == kind and t.color == c for t in things)])
             things = [
@@ -154,9 +161,12 @@ def _match_caption(rng: random.Random, scene: Scene, unseen: bool, right: bool) 
             things = [
                 Thing(other, t.color, t.x, t.y, t.rx, t.ry) if (t.kind, t.color) == (kind, color) else t for t in things
             ]
-        else:  # one more
+        else:  # one more; in training sometimes one less
             extra = next(t for t in things if (t.kind, t.color) == (kind, color))
-            things.append(extra)
+            if scene.split == "train" and count > 1 and rng.random() < 0.4:
+                things.remove(extra)
+            else:
+                things.append(extra)
     told = caption(things, scene.background, lang)
     question = ""
     if rich(rng, scene.split):
@@ -193,7 +203,7 @@ def _match_side(rng: random.Random, scene: Scene, unseen: bool, right: bool) -> 
         reason = f"{one}在{two}的{'左' if first is a else '右'}边。"
     else:
         reason = f"The {one} is to the {'left' if first is a else 'right'} of the {two}."
-    thought = thoughts.sides(first, second, lang)
+    thought = thoughts.sides(first, second, left_asked, lang)
     return Asked(question, _yes(scene, right, reason), thought, {"kind": "yesno", "value": right}, 2)
 
 

@@ -24,7 +24,8 @@ class Element:
 
     label: its visible text. icon: its icon's name. names: noun phrases that describe it alone on this screen
     ("the switch next to Wi-Fi"). wishes: goals that touching it serves ("turn on Wi-Fi"). group: the list in which it
-    has a place. state: on / off for switches and check boxes; already: what to say when a wish is fulfilled already.
+    has a place. state: on / off for switches and check boxes. now: what is thought of the state before the element is
+    touched for one of its wishes ("Wi-Fi is off now.").
     """
 
     box: Box
@@ -35,6 +36,7 @@ class Element:
     wishes: tuple[str, ...] = ()
     group: str = ""
     state: bool | None = None
+    now: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,15 @@ class Stage:
         wishes: tuple[str, ...] = (),
         group: str = "",
         state: bool | None = None,
+        now: str = "",
     ) -> Element:
-        element = Element(box, kind, label, icon, names, wishes, group, state)
+        element = Element(box, kind, label, icon, names, wishes, group, state, now)
         self.elements.append(element)
         return element
+
+    def switched(self, name: str, on: bool) -> str:
+        """A thought about a switch. It begins alike whether the switch is to be touched or is as it should be."""
+        return self.t(f"{name}现在是{'开' if on else '关'}的。", f"{name} is {'on' if on else 'off'} now.")
 
     def fact(self, zh: tuple[str, ...], en: tuple[str, ...], answer: str, accept: tuple[str, ...] = ()) -> None:
         self.facts.append(Fact(zh if self.lang == "zh" else en, answer, accept))

@@ -76,8 +76,7 @@ _ORDINALS = {
     "zh": ("第一", "第二", "第三", "第四", "第五", "第六", "第七", "第八"),
     "en": ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"),
 }
-_COUNTED = 6  # things that a thought names one after the other to count to one
-_LONGEST: dict[Lang, int] = {"zh": 10, "en": 24}  # characters of a label that such a thought holds
+_LONGEST: dict[Lang, int] = {"zh": 10, "en": 24}  # characters of a label that a thought holds which counts to a thing
 _UNITS = {
     "row": ("项", "item"),
     "card": ("个卡片", "card"),
@@ -232,7 +231,8 @@ class Screen:
                 tasks.append(self._tap(e, self._verb(name), name, 1))
             for wish in e.wishes:
                 if wishes[wish] == 1:
-                    tasks.append(self._tap(e, self._wish(wish), self._what(e, wish), 2))
+                    before = e.now and e.now + ("" if self.lang == "zh" else " ")
+                    tasks.append(self._tap(e, self._wish(wish), self._what(e, wish), 2, before=before))
         for members in groups.values():
             tasks += self._by_place(members)
         return tasks
@@ -278,17 +278,22 @@ class Screen:
                 what = (
                     ("底部" if group == "bottom" else "顶部") + what if self.lang == "zh" else f"{what} at the {group}"
                 )
-            tasks.append(self._tap(last, self._verb(what), what, 2))
+            tasks.append(self._tap(last, self._verb(what), self._named(last) or what, 2))
         return tasks
 
+    def _named(self, e: Element) -> str:
+        """The element's label, quoted and cut to what a thought holds; "" if it has none."""
+        label = e.label[: _LONGEST[self.lang]].rstrip()
+        return label and (f"“{label}”" if self.lang == "zh" else f'"{label}"')
+
     def _in_order(self, members: list[Element]) -> tuple[str, str] | None:
-        """The last one's label, quoted, and a thought that names all in their order, which is how one counts to it."""
-        labels = [e.label for e in members]
-        if len(labels) > _COUNTED or any(not label or len(label) > _LONGEST[self.lang] for label in labels):
+        """The last one's label, quoted, and a thought that counts through all up to it, each after its ordinal."""
+        if not all(e.label for e in members):
             return None
-        if self.lang == "zh":
-            return f"“{labels[-1]}”", f"依次是：{'、'.join(labels)}。"
-        return f'"{labels[-1]}"', f"In order: {', '.join(labels)}. "
+        labels = [e.label[: _LONGEST[self.lang]].rstrip() for e in members]
+        counted = [part for pair in zip(_ORDINALS[self.lang], labels, strict=False) for part in pair]
+        before = f"依次是：{'、'.join(counted)}。" if self.lang == "zh" else f"In order: {', '.join(counted)}. "
+        return self._named(members[-1]), before
 
     def specials(self) -> list[Task]:
         found = []

@@ -232,13 +232,11 @@ def switch(
         if s.lang == "zh"
         else (f"the switch next to {owner}", f"the toggle of {owner}")
     )
-    touch = (box[0] - 8, y - 20, box[2] + 8, y + 20)
-    s.touch(touch, "switch", names=names, wishes=wishes[1] if on else wishes[0], state=on).label = ""
+    touch, now = (box[0] - 8, y - 20, box[2] + 8, y + 20), s.switched(owner, on)
+    s.touch(touch, "switch", names=names, wishes=wishes[1] if on else wishes[0], state=on, now=now).label = ""
     done = wishes[0] if on else wishes[1]
     say = s.t(f"{owner}已经{'打开' if on else '关闭'}。", f"{owner} is already {'on' if on else 'off'}.")
-    finish(
-        s, done, say, s.t(f"{owner}已经是{'开' if on else '关'}的。", f"{owner} is {'on' if on else 'off'} already.")
-    )
+    finish(s, done, say, now + s.t("不用再点。", " Nothing to tap."))
     state = s.t("开着", "on") if on else s.t("关着", "off")
     s.fact((f"{owner}是开着还是关着？", f"{owner}打开了吗？"), (f"Is {owner} on or off?", f"Is {owner} on?"), state)
 

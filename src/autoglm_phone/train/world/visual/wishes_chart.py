@@ -46,6 +46,24 @@ TREND: dict[Lang, Ask] = {
     ),
 }  # fmt: skip
 
+# Further wordings that training alone uses: what is asked of the validation split stays what it is.
+TREND_MORE: dict[Lang, Ask] = {
+    "zh": Ask(
+        "chart",
+        question=("{x}[走高还是走低|上扬还是下滑|越来越高还是越来越低|一路上涨还是一路下跌|先涨后跌还是先跌后涨]", "{x}[在往上涨吗|在往下掉吗|在涨吗|平不平稳]，[还是相反|还是别的样子|总的怎么走]"),
+        order=("[说|讲|写]出{x}的[走势|变化方向|总体走向|涨跌情况]", "[看看|判断|分析]{x}[的走势|的变化|的涨跌|往哪边走|朝哪边变]", "[用一个词|简单][说出|总结]{x}的[走势|涨跌|动向]"),
+        indirect=("{x}[总体|一路|后来|逐渐|][是什么走势|是何走势|往哪边走|朝哪边变|向上还是向下|涨跌如何|有何变化|变化如何|走势怎样]", "{x}的[走势|涨跌|动向|变化规律|总体变化][是什么样的|怎样|如何|是哪种]", "[随着时间推移|几个时间点下来|从左往右看]，{x}[怎么变|往哪走|是什么走势]"),
+        noun=("{x}的[走势|涨跌|动向|总体走势|变化规律|变化方向]", "{x}的[走势|变化]，[上升、下降还是平稳|升、降、平还是有转折]"),
+    ),
+    "en": Ask(
+        "chart",
+        question=("which way [is|was] the {x} [heading|moving|trending|pointing|turning|developing|running]", "which way did the {x} [head|move|develop|turn|tend|run|drift] over [time|these {period}s|the chart]", "[where|which direction] [is|was] the {x} [heading|going|headed|moving]", "[is|was] the {x} [rising or falling|going up or down|climbing or dropping|growing or shrinking|on the rise|getting higher or lower]", "does the {x} [tend up or down|tend upwards or downwards|rise or fall|climb or drop|increase or decrease|go up or down]", "what [tendency|trend|drift|direction|overall change|general movement] [does the {x} show|can you see in the {x}|is there in the {x}]", "[how|in which way] [has|have] the {x} [changed|developed|moved|been changing|been doing]", "what [way|direction] [does|did] the {x} [take|move in|change in]"),
+        order=("[tell|say|name|state] [which way|in which direction] the {x} [is heading|is moving|moves|runs|develops|turns]", "[name|state|give|find] the [tendency|drift|direction|general movement] of the {x}", "[describe|explain|say] how the {x} [changes|moves|develops|goes up and down] over [time|the {period}s]"),
+        indirect=("which way the {x} [is heading|is moving|moves|heads|runs|tends|is trending]", "whether the {x} [is rising or falling|tends up or down|climbs or drops|goes up, down or both]", "what [tendency|direction|drift] the {x} [has|shows|follows]"),
+        noun=("the [tendency|drift|heading|general movement|rise or fall|way] of the {x}", "the [tendency|direction of change|change over time] [in|of] the {x}"),
+    ),
+}  # fmt: skip
+
 # {way}: 高 or 低; highest or lowest.
 BEST: dict[Lang, Ask] = {
     "zh": Ask(
