@@ -69,6 +69,10 @@ class FakeEngine:
 
     def check(self, request: EngineRequest) -> None: ...
 
+    def repeats(self, request: EngineRequest) -> bool:
+        graph = request.graph
+        return graph is None or (graph.policy != "confidence" and graph.kv != "evict")
+
     def abort(self, request_id: str) -> None: ...
 
     def stats(self) -> EngineStats:

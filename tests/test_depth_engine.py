@@ -223,6 +223,25 @@ def test_prompt_logprobs_go_all_the_way(native):
         assert output.logprobs[0].logprob == pytest.approx(expected, abs=1e-4)
 
 
+def test_a_prompt_that_is_read_itself_is_not_capped(native):
+    """Its log-probabilities come from one depth, and the probe never takes another token for the prompt's last."""
+    seen = []
+    planner = FixedPlans()
+    planner.refined = {"r": ExitPolicy("fixed", 1)}
+    for budget in (512, 7):
+        engine = engine_for(native, planner, max_num_batched_tokens=budget)
+        engine.runner.cascade.depth_probe = lambda state: seen.append(state) or (0.5,)
+        request = replace(ask("r", PROMPT, prompt_logprobs=1), graph=GraphRequest(trace=True))
+        record = drive(engine, [request])
+        check(native, [request], record)
+        assert not seen
+        assert record.outputs["r"][-1].graph["rewrites"] == []
+        truth = native.logits(PROMPT, ())[6].log_softmax(-1)
+        given = next(output.prompt_logprobs for output in record.outputs["r"] if output.prompt_logprobs)
+        for position, entry in enumerate(given[1:]):
+            assert entry.logprob == pytest.approx(float(truth[position][PROMPT[position + 1]]), abs=1e-3)
+
+
 def test_a_thought_that_must_end_needs_no_depth(native):
     engine, _ = planned(native, {"r": ExitPolicy("confidence", thresholds={1: NEVER})})
     budget = ThinkingBudget(end_ids=(15, 16), max_tokens=3)
@@ -319,6 +338,26 @@ def test_a_plan_may_bound_a_thought(native):
     assert record.tokens("own")[2:4] == [17, 18]
 
 
+@pytest.mark.parametrize("policy", [ExitPolicy(), ExitPolicy("lossless", draft_length=6)], ids=lambda p: p.kind)
+def test_a_cut_thought_is_in_the_trace_once(native, policy):
+    """Drafts may hold the whole end of a thought: the request's own tracker is never asked for those tokens."""
+    planner = FixedPlans()
+    planner.policies = {"r": policy, "long": policy, "none": policy}
+    budgets = {"r": 5, "long": 50, "none": 0}
+    requests = [
+        ask(name, PROMPT, max_tokens=20, thinking=ThinkingBudget((15, 16), max_tokens=most))
+        for name, most in budgets.items()
+    ]
+    record = drive(engine_for(native, planner), requests)
+    assert record.tokens("r")[5:7] == [15, 16]
+    rewrites = {name: record.outputs[name][-1].graph["rewrites"] for name in budgets}
+    assert rewrites == {
+        "r": [{"token": 6, "change": "thought cut after 5 tokens", "reason": "client's thinking budget"}],
+        "long": [],
+        "none": [],
+    }
+
+
 def test_rewrites_are_in_the_trace(native):
     engine = engine_for(native, FixedPlans())
     request = ask("r", PROMPT)
@@ -335,6 +374,26 @@ def test_rewrites_are_in_the_trace(native):
     assert record.outputs["r"][-1].graph["rewrites"] == [
         {"token": 2, "change": "depth full → fixed(3)", "reason": "enough"}
     ]
+
+
+def test_every_change_has_its_own_reason(native):
+    class Both(FixedPlans):
+        def plan(self, facts):
+            return replace(super().plan(facts), thinking_tokens=6)
+
+        def refine(self, plan, scores):
+            shorter = plan.because("a budget of 3 tokens", cause="it is short", thinking_tokens=3)
+            return shorter.because("capped", exit=ExitPolicy("fixed", 1))
+
+    engine = engine_for(native, Both())
+    engine.thought_end = (15, 16)
+    engine.runner.cascade.depth_probe = lambda state: (0.5,)
+    graph = drive(engine, [ask("r", PROMPT, max_tokens=2)]).outputs["r"][-1].graph
+    assert graph["rewrites"] == [
+        {"token": 0, "change": "depth full → fixed(1)", "reason": "capped"},
+        {"token": 0, "change": "thinking budget 6 → 3", "reason": "it is short"},
+    ]
+    assert graph["reasons"] == ["r", "a budget of 3 tokens", "capped"]
 
 
 @pytest.mark.parametrize(
@@ -360,6 +419,7 @@ def test_a_refined_plan_shortens_the_thought(native):
         step(engine, record)
     assert record.tokens("r")[3:5] == [15, 16]
     assert record.outputs["r"][-1].graph["rewrites"] == [
-        {"token": 0, "change": "thinking budget 6 → 3", "reason": "short"}
+        {"token": 0, "change": "thinking budget 6 → 3", "reason": "short"},
+        {"token": 4, "change": "thought cut after 3 tokens", "reason": "learned thinking budget"},
     ]
     assert engine.stats().rewrites["thought"] == 1

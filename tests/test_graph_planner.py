@@ -76,12 +76,91 @@ def test_the_client_decides_the_depth():
     assert made.plan(facts(GraphRequest(policy="fixed", max_depth=24))).exit.kind == "full"
 
 
+def test_a_risk_is_claimed_only_of_the_whole_depth(caplog):
+    made = planner(calibration=CALIBRATION)
+    with caplog.at_level(logging.INFO):
+        capped = made.plan(facts(GraphRequest(policy="confidence", max_depth=18)))
+    assert capped.exit.kind == "confidence"
+    assert "after 12 of 18 layers (a risk certified against 24 layers covers no cap)" in capped.reasons[0]
+    assert "(risk" not in caplog.text
+    auto = made.plan(facts(GraphRequest(max_depth=18, risk=0.05)))
+    assert "(risk" not in auto.reasons[0]
+    for graph in (GraphRequest(policy="confidence"), GraphRequest(policy="confidence", max_depth=24)):
+        assert made.plan(facts(graph)).reasons[0].endswith("after 12, 18 of 24 layers (risk 0.01)")
+
+
+@pytest.mark.parametrize("policy", ["confidence", "lossless"])
+def test_a_cap_with_no_exit_below_it_is_a_fixed_depth(policy):
+    made = planner(calibration=CALIBRATION)
+    plan = made.plan(facts(GraphRequest(policy=policy, max_depth=6)))
+    assert (plan.exit.kind, plan.exit.max_depth, plan.exit.thresholds) == ("fixed", 6, {})
+    assert plan.reasons[0] == "Activating fixed inference path (6 of 24 layers)"
+    drafted = made.plan(facts(GraphRequest(policy="lossless", max_depth=12)))
+    assert drafted.reasons[0] == "Activating lossless inference path (drafts after 6 of 12 layers)"
+
+
+@pytest.mark.parametrize(
+    ("graph", "server", "repeats"),
+    [
+        (GraphRequest(), {}, False),
+        (GraphRequest(policy="confidence"), {}, False),
+        (GraphRequest(policy="full"), {}, True),
+        (GraphRequest(policy="lossless"), {}, True),
+        (GraphRequest(policy="fixed", max_depth=6), {}, True),
+        (GraphRequest(policy="full", kv="evict"), {}, False),
+        (GraphRequest(policy="full", kv="int8"), {}, True),
+        (GraphRequest(policy="full"), {"kv": "auto"}, False),
+        (GraphRequest(risk=0.0), {}, True),
+        (GraphRequest(max_depth=6), {}, True),
+        (GraphRequest(), {"policy": "lossless"}, True),
+        (GraphRequest(), {"calibration": None}, True),
+    ],
+    ids=str,
+)
+def test_only_answers_that_do_not_depend_on_the_crowd_repeat(graph, server, repeats):
+    fields = {"calibration": CALIBRATION, "kv": "full", "kv_kinds": frozenset({"full", "window", "evict", "int8"})}
+    assert planner(**{**fields, **server}).repeats(facts(graph)) is repeats
+
+
 def test_thinking_budgets_come_from_calibration_unless_the_client_has_one():
     made = planner(calibration=CALIBRATION)
     assert made.plan(facts(last_token=18)).thinking_tokens == 160
     assert made.plan(facts(last_token=18, bounded=True)).thinking_tokens is None
     assert made.plan(facts(last_token=5)).thinking_tokens is None
     assert planner().plan(facts(last_token=18)).thinking_tokens is None
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        GraphRequest(policy="full"),
+        GraphRequest(policy="lossless"),
+        GraphRequest(policy="fixed", max_depth=12),
+        GraphRequest(risk=0.0),
+        GraphRequest(max_depth=24),
+        GraphRequest(max_depth=12, risk=0.0),
+    ],
+    ids=str,
+)
+def test_modes_that_promise_to_lose_nothing_have_no_learned_thinking_budget(graph):
+    made = planner(calibration=replace(CALIBRATION, thought_factor=2.0))
+    plan = made.plan(facts(graph, last_token=18))
+    assert plan.thinking_tokens is None
+    assert made.refine(plan, (1.0, 0.0, 0.0, 0.0, math.log1p(40))).thinking_tokens is None
+    for policy in ("full", "lossless"):
+        server = planner(calibration=CALIBRATION, policy=policy)
+        assert server.plan(facts(last_token=18)).thinking_tokens is None
+
+
+def test_a_learned_thinking_budget_is_among_the_reasons(caplog):
+    made = planner(calibration=CALIBRATION)
+    with caplog.at_level(logging.INFO):
+        for graph in (GraphRequest(), GraphRequest(policy="confidence"), GraphRequest(max_depth=12)):
+            plan = made.plan(facts(graph, last_token=18))
+            assert plan.thinking_tokens == 160
+            assert plan.reasons[-1].startswith("Thinking budget of 160 tokens")
+    assert caplog.text.count("[DYNAMIC GRAPH] Thinking budget of 160 tokens") == 3
+    assert not any("budget" in reason for reason in made.plan(facts(last_token=18, bounded=True)).reasons)
 
 
 def test_the_probe_shortens_the_thinking_budget_that_fits_all():

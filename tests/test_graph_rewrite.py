@@ -37,6 +37,7 @@ def stream(rewriter: Rewriter, tokens: int, *, plan: Plan | None = None, prompt:
         if changed is not None:
             assert changed.kv != plan.kv
             plan = changed
+            rewriter.took(plan, output)
             changes.append((output, label(plan.kv)))
     return plan, changes
 
@@ -48,6 +49,18 @@ def test_long_generations_meet_the_memory_target_and_say_so(caplog):
     assert (plan.kv.window + plan.kv.sinks + 40) / 2040 <= 0.40
     assert "[DYNAMIC GRAPH] KV policy full → window(512) at token 128: 1872 tokens expected" in caplog.text
     assert plan.reasons[-1].startswith("KV policy full → window(512) at token 128")
+    assert plan.why("kv") == "1872 tokens expected"
+
+
+def test_what_could_not_be_done_is_proposed_again_at_the_next_look(caplog):
+    rewriter = Rewriter(RewriteRules(), Told(lambda f: 2000))
+    proposed = []
+    with caplog.at_level(logging.INFO):
+        for output in range(1, 300):
+            if rewriter.observe(Plan(), Progress(LengthFacts(output, 40, 4000))) is not None:
+                proposed.append(output)  # but nobody follows it
+    assert proposed == [128, 192, 256]
+    assert "KV policy" not in caplog.text
 
 
 def test_short_answers_are_left_alone():

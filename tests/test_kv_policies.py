@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from autoglm_phone.backends.narrow import decode, encode
 from autoglm_phone.engine.blocks import OutOfPagesError
+from autoglm_phone.engine.request import ThinkingBudget
 from autoglm_phone.errors import ConfigError, EngineError, InvalidRequestError
 from autoglm_phone.graph.kv import DROPPED
 from autoglm_phone.graph.length import LengthModel
@@ -259,6 +260,47 @@ def test_the_rewriter_changes_the_policy_while_tokens_stream(native, caplog):
     peak = max(entry["pages"] for entry in graph["pages"])
     assert graph["pages"][-1]["pages"] < peak
     assert planner.rewriters["r"].estimates
+
+
+def test_a_rewrite_that_finds_no_pages_is_not_said_to_be_made(native, caplog):
+    rules = RewriteRules(
+        interval=8, target=0.5, least_total=40, windows=(16,), patience=1, dwell=8, least_saving=4, margin=0.0
+    )
+    planner, failing = Plans(), [2]
+    planner.rewriters["r"] = Rewriter(rules)
+    engine = engine_for(native, planner)
+    keep_by = engine.scheduler.keep_by
+
+    def short(*args):
+        if failing[0]:
+            failing[0] -= 1
+            raise OutOfPagesError("no page is free")
+        return keep_by(*args)
+
+    engine.scheduler.keep_by = short
+    with caplog.at_level("INFO"):
+        seen = run(engine, [ask("r", max_tokens=80)])
+    lines = [r.getMessage() for r in caplog.records if "KV policy" in r.getMessage()]
+    assert ["stays full" in line for line in lines[:3]] == [True, True, False]
+    first = seen.record.outputs["r"][-1].graph["rewrites"][0]
+    assert first["change"] == "KV policy full → window(16)"
+    assert first["reason"].endswith("tokens expected")
+    graph = seen.record.outputs["r"][-1].graph
+    assert graph["length_error"] == pytest.approx(planner.rewriters["r"].error(80), abs=0.05)
+    assert graph["length_error"] > 0
+    assert graph["blocked"] == engine.stats().rewrites_blocked == 0
+    assert engine.stats().length_error.count == 1
+    assert "KV policy" not in first["reason"]
+
+
+def test_what_a_thought_held_up_is_counted(native):
+    rules = RewriteRules(interval=8, target=0.5, least_total=40, windows=(16,), patience=1, dwell=8, least_saving=4)
+    planner = Plans()
+    planner.rewriters["r"] = Rewriter(rules)
+    engine = engine_for(native, planner)
+    budget = ThinkingBudget((15, 16), max_tokens=200)
+    seen = run(engine, [ask("r", max_tokens=80, thinking=budget, logit_bias={16: -100.0})])
+    assert seen.record.outputs["r"][-1].graph["blocked"] == engine.stats().rewrites_blocked > 0
 
 
 def test_the_probe_tells_the_rewriter(native):

@@ -107,7 +107,14 @@ def test_what_does_not_change_the_answer_does_not_count(api: Running) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"temperature": 0.5}, {"temperature": 0.5, "seed": 1}, {"temperature": 1e-9}, {"return_graph": True}],
+    [
+        {"temperature": 0.5},
+        {"temperature": 0.5, "seed": 1},
+        {"temperature": 1e-9},
+        {"return_graph": True},
+        {"graph": {"policy": "confidence"}},  # the engine says that its answer may depend on the crowd
+        {"graph": {"kv": "evict"}},
+    ],
     ids=str,
 )
 def test_requests_that_are_not_greedy_or_want_a_trace_always_run(api: Running, fields: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ _HISTOGRAMS = {
     "queue_time": ("request_queue_time_seconds", "Seconds spent waiting"),
     "request_prompt_tokens": ("request_prompt_tokens", "Prompt tokens of a request"),
     "request_generation_tokens": ("request_generation_tokens", "Generated tokens of a request"),
+    "length_error": ("length_error_tokens", "Mean error of a request's expected output length, in tokens"),
     "step_tokens": ("iteration_tokens_total", "Tokens of an engine step"),
 }
 
@@ -109,6 +110,7 @@ class _EngineCollector(Collector):
             ("layers_caught_up", "Layers run later than the token they belong to", stats.layers_caught_up),
             ("draft_tokens", "Tokens drafted by shallow passes", stats.drafted),
             ("draft_accepted_tokens", "Drafts that the whole depth confirmed", stats.accepted),
+            ("kv_rewrites_blocked", "KV policies that an open thought kept", stats.rewrites_blocked),
         ):
             counter = CounterMetricFamily(PREFIX + name, text, labels=names)
             counter.add_metric(values, value)

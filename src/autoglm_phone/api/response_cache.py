@@ -1,8 +1,9 @@
 """Whole answers to whole requests, kept for the next client that asks exactly the same (`--response-cache-mb`).
 
-Only greedy requests are kept: theirs is the one answer that the model gives. A request that asks for its trace always
-runs, since a trace says what ran. Each API key has entries of its own. Answers that ended in an error, or that nobody
-waited for, are never kept.
+Only greedy requests are kept, and only those whose plan gives one answer whatever else runs (`AsyncEngine.repeats`:
+full depth, a fixed one, or lossless, and no eviction): theirs is the one answer that the model gives. A request that
+asks for its trace always runs, since a trace says what ran. Each API key has entries of its own. Answers that ended in
+an error, or that nobody waited for, are never kept.
 """
 
 from __future__ import annotations
@@ -70,13 +71,17 @@ class Visit:
     """One prompt's way past the cache: looked up once, then `run` in place of Service.run.
 
     Args:
-        cache: None: there is none. kind: of endpoint. model: the folder that is served.
+        cache: None: there is none. kind: of endpoint. model: the folder that is served. engine: that would answer.
     """
 
-    def __init__(self, cache: ResponseCache | None, body: BaseModel, generation: Generation, kind: str, model: str):
+    def __init__(
+        self, cache: ResponseCache | None, body: BaseModel, generation: Generation, kind: str, model: str, engine: Any
+    ):
         self.generation = generation
         self._cache = cache
         self._key = None if cache is None else request_key(body, generation, kind, model)
+        if self._key is not None and not engine.repeats(generation.request(0)):
+            self._key = None
         self._found = None if cache is None or self._key is None else cache.get(self._key)
 
     @property

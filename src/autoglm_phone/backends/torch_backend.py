@@ -30,7 +30,7 @@ from autoglm_phone.backends.base import (
 from autoglm_phone.backends.contexts import DenseContexts
 from autoglm_phone.backends.decode_rows import only_group, run_rows
 from autoglm_phone.backends.masses import page_masses
-from autoglm_phone.backends.narrow import LARGEST, NarrowPages
+from autoglm_phone.backends.narrow import LARGEST, NarrowPages, decode, encode
 from autoglm_phone.backends.quantized import Handle, PackedWeight, Stacked, Weight, pack
 from autoglm_phone.graph.plan import KVKind
 
@@ -286,6 +286,8 @@ class TorchBackend(Backend):
             q = qkv[chunk.first : chunk.end, : shape.q_width].unflatten(-1, (hq, d)).transpose(0, 1)[None]
             if chunk.pages is None:
                 context = fresh[chunk.first : chunk.end].unflatten(-1, (2, hk, d))
+                if chunk.narrow is not None:  # as later tokens, and the same tokens computed again, will read them
+                    context = decode(*encode(context, chunk.narrow), chunk.narrow, self.dtype)
             elif chunk.narrow is not None:
                 context = pages.narrow.read(layer, chunk.pages, chunk.narrow).view(-1, 2, hk, d)[: chunk.length]
             else:

@@ -9,21 +9,6 @@ from autoglm_phone.engine.request import EngineRequest, SamplingParams
 from autoglm_phone.errors import ContextLengthError, InvalidRequestError
 from autoglm_phone.graph.plan import EXIT_KINDS, GraphRequest
 
-MAX_LOGPROBS = 100  # alternatives a token; the API's bound is 20
-
-# field: (least, most); both included
-_RANGES = {
-    "max_tokens": (0, math.inf),
-    "min_tokens": (0, math.inf),
-    "temperature": (0, 1000),
-    "top_k": (-1, math.inf),
-    "min_p": (0, 1),
-    "frequency_penalty": (-1000, 1000),
-    "presence_penalty": (-1000, 1000),
-    "logprobs": (0, MAX_LOGPROBS),
-    "prompt_logprobs": (0, MAX_LOGPROBS),
-}
-
 
 def check_prompt(request: EngineRequest, vocab_size: int, max_model_len: int) -> None:
     """Raises ContextLengthError or InvalidRequestError if the prompt or its media can't be run."""
@@ -45,17 +30,9 @@ def check_prompt(request: EngineRequest, vocab_size: int, max_model_len: int) ->
 
 
 def check_sampling(sampling: SamplingParams, vocab_size: int) -> None:
-    """Raises InvalidRequestError for a number out of its range (NaN is) or a token id outside the vocabulary."""
-    for name, (least, most) in _RANGES.items():
-        value = getattr(sampling, name)
-        if value is not None and not least <= value <= most:
-            raise InvalidRequestError(f"{name} is {value}; it must lie between {least} and {most}", param=name)
-    if not 0 < sampling.top_p <= 1:
-        raise InvalidRequestError(f"top_p is {sampling.top_p}; it must lie in (0, 1]", param="top_p")
-    if not 0 < sampling.repetition_penalty <= 1000:
-        raise InvalidRequestError(
-            f"repetition_penalty is {sampling.repetition_penalty}; it must lie in (0, 1000]", param="repetition_penalty"
-        )
+    """Raises InvalidRequestError for a token id outside the vocabulary; SamplingParams checked its numbers itself."""
+    if sampling.n != 1:
+        raise InvalidRequestError("a request is one sequence; send one for each of the n answers", param="n")
     if any(math.isnan(bias) for bias in sampling.logit_bias.values()):
         raise InvalidRequestError("logit_bias must hold numbers", param="logit_bias")
     ids = {"logit_bias": sampling.logit_bias, "stop_token_ids": sampling.stop_token_ids}

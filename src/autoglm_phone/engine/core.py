@@ -22,7 +22,7 @@ from autoglm_phone.engine.planning import PlannerLike, Planning
 from autoglm_phone.engine.prefix_cache import PrefixCache
 from autoglm_phone.engine.request import EngineRequest, FinishReason, MediaItem, StepOutput
 from autoglm_phone.engine.scheduler import Scheduler
-from autoglm_phone.engine.sequence import Sequence, Times
+from autoglm_phone.engine.sequence import Sequence, Status, Times
 from autoglm_phone.engine.stats import EngineStats
 from autoglm_phone.errors import AutoGLMError, ConfigError, EngineError, InvalidRequestError, OverloadedError
 from autoglm_phone.graph.plan import Plan
@@ -225,6 +225,9 @@ class Engine:
             self.rewrite(sequence.request_id, plan)
         except EngineError as error:
             logger.info("[DYNAMIC GRAPH] KV policy stays %s: %s", kv_label(sequence.plan.kv), error.message)
+        else:
+            if sequence.rewriter is not None and sequence.status is not Status.FINISHED:
+                sequence.rewriter.took(plan, sequence.num_output)
 
     def _draft_lengths(self, sequences: Seq[Sequence]) -> list[int]:
         """How many tokens each of them should draft in the next step."""
@@ -295,6 +298,8 @@ class Engine:
             self._stats.note_tokens(sequence, len(result.token_ids))
         trace = None
         if reason is not None:
+            if sequence.rewriter is not None:
+                sequence.trace.length_error = sequence.rewriter.error(sequence.num_output)
             trace = self._trace(sequence)
             self._end(sequence, reason, sequence.num_output)
         return StepOutput(
@@ -339,6 +344,7 @@ class Engine:
         trace = sequence.trace
         trace.peak_kv_bytes = sequence.peak_pages * self.runner.page_bytes
         trace.reasons = list(sequence.plan.reasons)
+        trace.blocked = 0 if sequence.rewriter is None else sequence.rewriter.blocked
         trace.layers = self.runner.layout.ends
         return trace.as_dict()
 
@@ -346,7 +352,7 @@ class Engine:
         """Why the request ends with this token, if it does, and the EOS or stop token that ended it."""
         sampling = sequence.sampling
         if sequence.thought is not None:
-            sequence.thought.observe(token)
+            self._plans.observe_thought(sequence, sequence.thought, token)
         is_eos = not sampling.ignore_eos and token in self.runner.eos_token_ids
         if is_eos or token in sampling.stop_token_ids:
             return "stop", token

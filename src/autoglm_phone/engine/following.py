@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -19,6 +20,8 @@ from autoglm_phone.graph.length import LengthFacts
 from autoglm_phone.graph.plan import ExitPolicy, KVKind, Plan
 from autoglm_phone.graph.rewrite import Progress as Standing
 from autoglm_phone.graph.rewrite import label as kv_label
+
+logger = logging.getLogger(__name__)
 
 
 class PlanFollower:
@@ -47,11 +50,12 @@ class PlanFollower:
         before, after = sequence.plan.exit, plan.exit
         if before != after and sequence.status is Status.RUNNING:
             what = f"depth {_label(before)} → {_label(after)}"
-            sequence.trace.rewrites.append((sequence.num_output, what, plan.reasons[-1] if plan.reasons else ""))
+            sequence.trace.rewrites.append((sequence.num_output, what, plan.why("exit")))
             self.stats.rewrites["depth"] += 1
         sequence.plan = plan
         self._bound_thought(sequence, plan)
-        may_draft = sequence.matcher is None  # a matcher cannot take a rejected token back
+        # A matcher cannot take a rejected token back, and eviction judges pages by what each token looked at in a step.
+        may_draft = sequence.matcher is None and plan.kv.kind != "evict"
         rule = resolve(plan.exit, self.runner.layout, may_draft=may_draft, provisional=provisional)
         if sequence.status is Status.RUNNING:
             self.scheduler.replan(sequence, rule)
@@ -65,11 +69,22 @@ class PlanFollower:
         if sequence.thought is not None:
             if sequence.thought.budget.max_tokens != plan.thinking_tokens:
                 what = f"thinking budget {sequence.thought.budget.max_tokens} → {plan.thinking_tokens}"
-                sequence.trace.rewrites.append((sequence.num_output, what, plan.reasons[-1] if plan.reasons else ""))
+                sequence.trace.rewrites.append((sequence.num_output, what, plan.why("thinking_tokens")))
                 sequence.thought.budget = replace(sequence.thought.budget, max_tokens=plan.thinking_tokens)
                 self.stats.rewrites["thought"] += 1
         elif self.thought_end and sequence.num_output == 0:
             sequence.thought = ThoughtTracker(ThinkingBudget(self.thought_end, plan.thinking_tokens))
+
+    @staticmethod
+    def observe_thought(sequence: Sequence, thought: ThoughtTracker, token: int) -> None:
+        """A token was emitted: follow the thought, and note where its budget cuts it."""
+        before = thought.cut
+        thought.observe(token)
+        if thought.cut and not before and thought.length > 1:  # a budget of 0 is a request without a thought
+            whose = "learned" if sequence.sampling.thinking is None else "client's"
+            change = f"thought cut after {thought.length - 1} tokens"
+            sequence.trace.rewrites.append((sequence.num_output, change, f"{whose} thinking budget"))
+            logger.info("[DYNAMIC GRAPH] Thought cut after %d tokens (%s budget)", thought.length - 1, whose)
 
     def keep_by(self, sequence: Sequence, plan: Plan) -> list[Move]:
         """Follow the plan's KV policy; returns what the runner has to move. Raises as `rewrite` does, before anything
@@ -90,7 +105,7 @@ class PlanFollower:
             sequence.plan = before
             raise
         what = f"KV policy {kv_label(before.kv)} → {kv_label(after)}"
-        sequence.trace.rewrites.append((sequence.num_output, what, plan.reasons[-1] if plan.reasons else ""))
+        sequence.trace.rewrites.append((sequence.num_output, what, plan.why("kv")))
         self.stats.rewrites["kv"] += 1
         if after.kind in NARROW and before.kv.kind in NARROW and after.kind != before.kv.kind:
             moves = [Move((page,), (page,)) for table in sequence.page_tables for page in table]

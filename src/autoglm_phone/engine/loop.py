@@ -82,6 +82,10 @@ class AsyncEngine:
         """Raises InvalidRequestError for a request that can't run, before anything of its answer is sent."""
         self.engine.check_request(request)
 
+    def repeats(self, request: EngineRequest) -> bool:
+        """Whether a greedy answer to it is the same whatever else runs. Any thread may call this."""
+        return self.engine.planning.repeats(request)
+
     async def generate(self, request: EngineRequest) -> AsyncIterator[StepOutput]:
         """Outputs of a request until one has a finish_reason. Closing the iterator early aborts the request.
 

@@ -54,10 +54,23 @@ class Planning:
         if check is not None and self.config.dynamic_graph:
             check(self.facts_of(request))
 
+    def repeats(self, request: EngineRequest) -> bool:
+        """Whether a greedy answer to it is the same whatever else runs. Any thread may call it."""
+        if not self.config.dynamic_graph:
+            return True
+        told = getattr(self.planner, "repeats", None)
+        if told is not None:
+            return bool(told(self.facts_of(request)))
+        plan = self.plan(request)
+        return plan.exit.kind != "confidence" and plan.kv.kind != "evict"
+
     def may_refine(self, request: EngineRequest) -> bool:
-        """Whether the probe may still change the plan of this request: only where the client left it open."""
+        """Whether the probe may still change the plan of this request: only where the client left it open. Not where
+        the prompt's own log-probabilities are wanted: chunks of it must not be read at different depths."""
         if self.planner is None or not self.config.dynamic_graph or request.adapter is not None:
             return False  # the probe knows the base's states, not an adapter's
+        if request.sampling.prompt_logprobs is not None:
+            return False
         return self._policy(request.graph or GraphRequest()) == "auto"
 
     def rewriter(self, request: EngineRequest) -> Rewriter | None:

@@ -5,12 +5,33 @@ Token ids below are bounded by the model's vocabulary before a request is built;
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any, Literal
 
+from autoglm_phone.errors import InvalidRequestError
 from autoglm_phone.graph.plan import GraphRequest
 
 FinishReason = Literal["stop", "length", "abort", "error"]
+MAX_LOGPROBS = 100  # alternatives a token; the API's bound is 20
+
+# field of SamplingParams: (kind, least, most, may be None); both bounds included, those of the API where it has some
+_NUMBERS: dict[str, tuple[type, float, float, bool]] = {
+    "max_tokens": (Integral, 0, math.inf, False),
+    "min_tokens": (Integral, 0, math.inf, False),
+    "temperature": (Real, 0, 2, False),
+    "top_p": (Real, 0, 1, False),
+    "top_k": (Integral, -1, math.inf, False),
+    "min_p": (Real, 0, 1, False),
+    "seed": (Integral, -(2**63), 2**64 - 1, True),
+    "frequency_penalty": (Real, -2, 2, False),
+    "presence_penalty": (Real, -2, 2, False),
+    "repetition_penalty": (Real, 0, 10, False),
+    "logprobs": (Integral, 0, MAX_LOGPROBS, True),
+    "prompt_logprobs": (Integral, 0, MAX_LOGPROBS, True),
+    "n": (Integral, 1, 256, False),
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +52,9 @@ class SamplingParams:
     """How tokens are drawn. Names, meaning and order of the filters are vLLM's.
 
     Penalties apply to greedy decoding too. temperature 0 is greedy. top_k 0 or -1 is off.
+
+    Raises:
+        InvalidRequestError: a number of the wrong kind or out of its bounds (NaN is).
     """
 
     max_tokens: int = 256
@@ -51,6 +75,21 @@ class SamplingParams:
     ignore_eos: bool = False
     thinking: ThinkingBudget | None = None
     grammar: Any = None  # a chat.grammar matcher factory: `.new()` -> object with fill_mask(), accept(id), finished
+    n: int = 1  # answers to one prompt. For LLM, which makes as many requests of it: a request is one sequence
+
+    def __post_init__(self) -> None:
+        for name, (kind, least, most, optional) in _NUMBERS.items():
+            value = getattr(self, name)
+            if value is None and optional:
+                continue
+            number = isinstance(value, kind) and not isinstance(value, bool)
+            if not number or not least <= value <= most:
+                noun = "a whole number" if kind is Integral else "a number"
+                bounds = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+                raise InvalidRequestError(f"{name} must be {noun} {bounds}, not {value!r}", param=name)
+        for name in ("top_p", "repetition_penalty"):
+            if getattr(self, name) == 0:
+                raise InvalidRequestError(f"{name} must be above 0", param=name)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ back to the one pool, and no second pool has to be sized. Frames are not shared 
 
 from __future__ import annotations
 
+import bisect
+
 from autoglm_phone.engine.blocks import OutOfPagesError, PagePool
 from autoglm_phone.engine.interface import Move
 from autoglm_phone.engine.sequence import ALL, Sequence
@@ -30,7 +32,9 @@ def follow(sequence: Sequence, policy: KVPolicy, pack: int) -> None:
 
 
 def note_blind(sequence: Sequence, before: list[int], page_size: int) -> None:
-    """The frontiers moved from `before`: if tokens did not see all of their past, their keys are not exact."""
+    """The frontiers moved from `before`: if tokens did not see all of their past, their keys are not exact.
+
+    The policy may be another one by now: what was given back is gone."""
     policy = sequence.plan.kv
     for first, frontier, table in zip(before, sequence.frontiers, sequence.page_tables, strict=True):
         if first < min(frontier, sequence.exact):
@@ -38,6 +42,24 @@ def note_blind(sequence: Sequence, before: list[int], page_size: int) -> None:
             narrowed = policy.kind == "window" and sweep_mark(policy, extent, scored=False) > 0
             if DROPPED in table or (narrowed and len(kept(policy, extent)) < extent.num_pages):
                 sequence.exact = first
+
+
+def sharable(sequence: Sequence, page_size: int) -> int:
+    """Pages from the start that the sequence may take from others, who computed them with all of their past: those of
+    which it would see, or has seen, all of the past itself."""
+    policy, length = sequence.plan.kv, len(sequence.tokens)
+    if policy.kind not in DROPPING:
+        return length // page_size
+    whole = sequence.prompt_length  # nothing is evicted before the prompt's end
+    if policy.kind == "window":
+        # Once something is hidden from a token, something is hidden from every later one.
+        whole = bisect.bisect_left(range(length), True, key=lambda at: _is_blind(sequence, at, page_size))
+    return max(whole, sequence.was_exact) // page_size
+
+
+def _is_blind(sequence: Sequence, position: int, page_size: int) -> bool:
+    extent = _extent(sequence, position, page_size)
+    return len(kept(sequence.plan.kv, extent)) < extent.num_pages
 
 
 def sweep(sequence: Sequence, page_size: int) -> list[int]:

@@ -157,7 +157,7 @@ class Scheduler:
         elif progress is not None:
             sequence.goal = max(sequence.goal, progress.goal)
         dropping = sequence.plan.kv.kind in DROPPING
-        if dropping:
+        if dropping or sequence.gaps:
             retain.note_blind(sequence, before, self.pool.page_size)
         if self.prefix_cache is not None and sequence.request.prefix_caching:
             self._index(sequence, self.prefix_cache)
@@ -315,6 +315,7 @@ class Scheduler:
             sequence.extend_digests(self.pool.page_size, self.namespace)
             # The last token is always computed: its logits are needed.
             usable = (len(sequence.tokens) - 1) // self.pool.page_size
+            usable = min(usable, retain.sharable(sequence, self.pool.page_size))
             hit = self.prefix_cache.find(sequence.digests[:usable], sequence.cap, uneven=sequence.goal < sequence.cap)
             for table in hit.pages:
                 self.pool.share(table)

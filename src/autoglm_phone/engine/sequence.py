@@ -49,7 +49,8 @@ class Sequence:
     A page table holds DROPPED (graph.kv) where the KV policy gave a page back. pack: how many times as many tokens its
     pages hold as the pool's do (narrow formats). exact: keys and values of tokens before it are what the whole cache
     would have given; those of later ones are not fit for other requests. scores: attention by page, for `evict`.
-    swept: per segment, how far pages were given back (graph.kv.sweep_mark).
+    swept: per segment, how far pages were given back (graph.kv.sweep_mark). was_exact: what `exact` was, of the tokens
+    computed, when it last lost its pages.
     """
 
     request: EngineRequest
@@ -77,6 +78,7 @@ class Sequence:
     pack: int = 1
     gaps: bool = False  # a page was given back
     exact: int = ALL
+    was_exact: int = 0
     scores: ScoreBook | None = None
     swept: list[int] = field(default_factory=list)
     rewriter: Rewriter | None = None
@@ -143,6 +145,7 @@ class Sequence:
 
     def reset(self) -> None:
         """Forget what was computed (the pages must have been freed)."""
+        self.was_exact = min(self.exact, self.frontiers[0]) if self.frontiers else 0
         self.frontiers = [0] * self.num_segments
         self.page_tables = [[] for _ in range(self.num_segments)]
         self.num_indexed = [0] * self.num_segments

@@ -68,6 +68,7 @@ class EngineStats:
     drafted: int = 0  # tokens
     accepted: int = 0  # drafts that the whole depth confirmed
     rewrites: Counter[str] = field(default_factory=Counter)  # changed plans by what changed: depth, kv, thought
+    rewrites_blocked: int = 0  # changes of a KV policy that an open thought held up
     tower_loads: Counter[str] = field(default_factory=Counter)  # by kind
     tower_unloads: Counter[str] = field(default_factory=Counter)
     tower_runs: Counter[str] = field(default_factory=Counter)
@@ -82,6 +83,7 @@ class EngineStats:
     request_prompt_tokens: Histogram = field(default_factory=partial(Histogram, COUNT_BOUNDS))
     request_generation_tokens: Histogram = field(default_factory=partial(Histogram, COUNT_BOUNDS))
     step_tokens: Histogram = field(default_factory=partial(Histogram, COUNT_BOUNDS))
+    length_error: Histogram = field(default_factory=partial(Histogram, COUNT_BOUNDS))  # tokens, mean of a request
 
     def note_tokens(self, sequence: Sequence, count: int) -> None:
         """`count` tokens of the sequence came out just now."""
@@ -110,6 +112,11 @@ class EngineStats:
         times = sequence.times
         self.finished[reason] += 1
         self.failures += reason == "error"
+        if sequence.rewriter is not None:
+            self.rewrites_blocked += sequence.rewriter.blocked
+            error = sequence.rewriter.error(num_output) if reason in ("stop", "length") else None
+            if error is not None:
+                self.length_error.observe(error)
         self.e2e_latency.observe(now - times.arrived)
         if times.admitted is not None:
             self.queue_time.observe(times.admitted - times.arrived)

@@ -14,14 +14,17 @@ class ThoughtTracker:
 
     Attributes:
         thinking: the thought has not ended yet.
-        forced: the thought was cut by the budget.
+        forced: the budget is spent, and what follows is `end_ids`.
+        cut: the thought was cut by the budget.
+        length: tokens that were observed while it lasted.
     """
 
     def __init__(self, budget: ThinkingBudget):
         self.budget = budget
         self.thinking = bool(budget.end_ids)
         self.forced = False
-        self._tokens = 0
+        self.cut = False
+        self.length = 0
         self._steps = 0
         self._matched = 0  # how many of end_ids the output ends with
 
@@ -39,7 +42,7 @@ class ThoughtTracker:
         budget = self.budget
         return (
             not self.forced
-            and (budget.max_tokens is None or self._tokens + count <= budget.max_tokens)
+            and (budget.max_tokens is None or self.length + count <= budget.max_tokens)
             and (budget.max_steps is None or self._steps + count <= budget.max_steps)
         )
 
@@ -48,7 +51,10 @@ class ThoughtTracker:
         if not self.thinking:
             return
         end = self.budget.end_ids
-        self._tokens += 1
+        # A step may give several tokens, drawn with a copy of this; so `forced` may not have been set here.
+        self.forced = self.forced or self._spent()
+        self.cut = self.cut or (self.forced and self._matched == 0)
+        self.length += 1
         if token_id in self.budget.step_ids:
             self._steps += 1
         if token_id == end[self._matched]:
@@ -60,6 +66,6 @@ class ThoughtTracker:
 
     def _spent(self) -> bool:
         budget = self.budget
-        return (budget.max_tokens is not None and self._tokens >= budget.max_tokens) or (
+        return (budget.max_tokens is not None and self.length >= budget.max_tokens) or (
             budget.max_steps is not None and self._steps >= budget.max_steps
         )

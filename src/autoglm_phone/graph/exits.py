@@ -2,8 +2,9 @@
 
 To ask an exit means to compute its logits, which costs as much as a few layers. A request whose tokens hardly ever
 leave at an exit should not pay for it at every token; one whose tokens do should. Each request learns that from its own
-tokens alone, so what it gets never depends on the requests beside it. A token that is not asked goes deeper: the risk
-that a threshold was calibrated for can only fall.
+tokens alone; but in a crowd graph.gate decides for all, by load and times, whether exits are read, so there the answer
+may depend on the requests beside it. A token that is not asked goes deeper: the risk that a threshold was calibrated
+for can only fall.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Depths are counted in decoder layers (6, 12, 18, 24 for the native family), neve
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -61,7 +62,8 @@ class KVPolicy:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the graph of a request contains now. reasons: why, newest last, in words for the log and the trace.
+    """What the graph of a request contains now. reasons: why, newest last, in words for the log and the trace. causes:
+    by field, why it is what it is, in words for one who reads of the change beside it.
 
     risk: the loss that the request accepts where nothing lossless was asked for; see graph.calibrate.
     """
@@ -72,10 +74,16 @@ class Plan:
     thinking_tokens: int | None = None
     reasons: tuple[str, ...] = ()
     risk: float = 0.0
+    causes: Mapping[str, str] = field(default_factory=dict)
 
-    def because(self, reason: str, **changes: object) -> Plan:
-        """A changed plan that says why."""
-        return replace(self, reasons=(*self.reasons, reason), **changes)  # type: ignore[arg-type]
+    def because(self, reason: str, *, cause: str | None = None, **changes: object) -> Plan:
+        """A changed plan that says why. cause: shorter than the reason, which names the change too."""
+        causes = {**self.causes, **dict.fromkeys(changes, cause or reason)}
+        return replace(self, reasons=(*self.reasons, reason), causes=causes, **changes)  # type: ignore[arg-type]
+
+    def why(self, name: str) -> str:
+        """Why this field is what it is: its own cause, or the newest reason."""
+        return self.causes.get(name) or (self.reasons[-1] if self.reasons else "")
 
 
 @dataclass(frozen=True)

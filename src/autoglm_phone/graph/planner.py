@@ -109,15 +109,15 @@ class Planner:
         exit_policy, reason = self._exit(facts)
         reasons = [reason]
         towers = frozenset(kind for kind, count in (("image", facts.images), ("audio", facts.audios)) if count)
-        thinking = facts.last_token in self.settings.think_ids
+        risk = self.settings.risk if graph.risk is None else graph.risk
         thought = None
-        if thinking:
+        if facts.last_token in self.settings.think_ids:
             reasons.append("Enabling multi-step reasoning with CoT")
-            if self.settings.calibration is not None and not facts.bounded and not facts.adapted:
-                thought = self.settings.calibration.thought
+            thought = self._budget(facts, exit_policy, risk)
+            if thought is not None:
+                reasons.append(f"Thinking budget of {thought} tokens (nearly all useful thoughts end within it)")
         for line in reasons:
             logger.info(LOG, line)
-        risk = self.settings.risk if graph.risk is None else graph.risk
         return Plan(towers, exit_policy, self._kv(graph), thought, tuple(reasons), risk)
 
     def check(self, facts: RequestFacts) -> None:
@@ -128,6 +128,20 @@ class Planner:
         """
         self._exit(facts)
         self._kv(facts.graph)
+
+    def repeats(self, facts: RequestFacts) -> bool:
+        """Whether a greedy answer is a matter of the request alone. With exits it may depend on the load (graph.gate:
+        whether they are asked), and so it may on which pages are evicted, and when."""
+        settings, graph, exit_policy = self.settings, facts.graph, self._exit(facts)[0]
+        if exit_policy.kind == "confidence" or self._kv(graph).kind == "evict":
+            return False
+        if (graph.kv or settings.kv) == "auto" and "window" in settings.kv_kinds:
+            return False  # a rewriter follows the use of memory
+        risk = settings.risk if graph.risk is None else graph.risk
+        if (graph.policy or settings.policy) != "auto" or exit_policy.kind == "fixed" or facts.adapted:
+            return True
+        # What the probe caps may leave early below the cap.
+        return settings.calibration is None or settings.calibration.bar_for(risk, facts.group) is None
 
     def refine(self, plan: Plan, scores: Sequence[float]) -> Plan:
         """Cap depth and thought by the probe's scores: for each of `settings.depths`, the probability that it is the
@@ -150,6 +164,15 @@ class Planner:
         logger.info(LOG, reason)
         return plan.because(reason, exit=policy)
 
+    def _budget(self, facts: RequestFacts, policy: ExitPolicy, risk: float) -> int | None:
+        """The thinking budget that calibration learned, for requests that accept its loss: those that leave early, and
+        those whose depth alone the client named. A policy whose name is a promise has none, nor has a risk of 0."""
+        calibration = self.settings.calibration
+        if calibration is None or facts.bounded or facts.adapted or risk <= 0:
+            return None
+        open_depth = policy.kind == "fixed" and facts.graph.policy in (None, "auto")
+        return calibration.thought if policy.kind == "confidence" or open_depth else None
+
     def _thought(self, plan: Plan, scores: Sequence[float]) -> Plan:
         """A thinking budget that fits the expected length, where the plan has one that fits all requests."""
         calibration = self.settings.calibration
@@ -163,7 +186,7 @@ class Planner:
             return plan
         reason = f"Thinking budget of {budget} tokens ({expected:.0f} tokens expected)"
         logger.info(LOG, reason)
-        return plan.because(reason, thinking_tokens=budget)
+        return plan.because(reason, cause=f"{expected:.0f} tokens expected", thinking_tokens=budget)
 
     def rewriter(self, facts: RequestFacts) -> Rewriter | None:
         """What follows this request while it streams; None where the runner can keep no policy but `full`."""
@@ -192,6 +215,8 @@ class Planner:
             )
         full = settings.full
         depth = cap or full
+        if kind == "lossless" and settings.exits and depth <= settings.exits[0]:
+            kind = "fixed"  # no exit below it that could draft
         if kind == "full" or not settings.exits or (kind == "fixed" and depth == full):
             if graph.policy in ("confidence", "fixed") and not settings.exits:
                 raise InvalidRequestError(
@@ -199,12 +224,15 @@ class Planner:
                 )
             return ExitPolicy("full"), f"Activating full inference path ({full} layers)"
         if kind == "fixed":
-            return ExitPolicy("fixed", depth), f"Activating fixed inference path ({depth} of {full} layers)"
+            return self._fixed(depth)
         if kind == "lossless":
             draft = settings.exits[0]
             policy = ExitPolicy("lossless", cap, draft_depth=draft, draft_length=graph.draft_length or 0)
             return policy, f"Activating lossless inference path (drafts after {draft} of {depth} layers)"
         return self._confidence(risk, cap, group, explicit=graph.policy == "confidence" or graph.risk is not None)
+
+    def _fixed(self, depth: int) -> tuple[ExitPolicy, str]:
+        return ExitPolicy("fixed", depth), f"Activating fixed inference path ({depth} of {self.settings.full} layers)"
 
     def _auto(self, risk: float, cap: int | None, graph: GraphRequest, group: Group) -> str:
         calibration = self.settings.calibration
@@ -226,11 +254,14 @@ class Planner:
             why = _UNCALIBRATED if calibration is None else self._uncertified(risk, group)
             return ExitPolicy("full"), f"Activating full inference path ({settings.full} layers): {why}"
         certified, thresholds = found
-        thresholds = {d: t for d, t in thresholds.items() if d in settings.exits and d < (cap or settings.full)}
-        reason = (
-            f"Activating confidence exits after {_list(tuple(thresholds))} of {cap or settings.full} layers "
-            f"(risk {certified:g})"
-        )
+        depth = cap or settings.full
+        thresholds = {d: t for d, t in thresholds.items() if d in settings.exits and d < depth}
+        if not thresholds and depth < settings.full:
+            return self._fixed(depth)
+        # What was certified is what leaving early loses against the whole decoder.
+        whole = depth == settings.full
+        claim = f"risk {certified:g}" if whole else f"a risk certified against {settings.full} layers covers no cap"
+        reason = f"Activating confidence exits after {_list(tuple(thresholds))} of {depth} layers ({claim})"
         return ExitPolicy("confidence", cap, thresholds), reason
 
     def _uncertified(self, risk: float, group: Group) -> str:

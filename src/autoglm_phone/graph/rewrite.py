@@ -80,7 +80,7 @@ class Rewriter:
 
     def observe(self, plan: Plan, progress: Progress) -> Plan | None:
         """The changed plan, or None to leave it. Call it after each step that gave the request tokens; it looks every
-        `interval` tokens."""
+        `interval` tokens. Call `took` when the plan is followed."""
         facts, rules = progress.length, self.rules
         if facts.output < self._next:
             return None
@@ -110,16 +110,20 @@ class Rewriter:
         self._wish = wish
         if self._agreed < (1 if tight else rules.patience) or facts.output - self._changed < rules.dwell:
             return None
-        self._forget()
-        self._changed = facts.output
         reason = f"{expected:.0f} tokens expected" + (f", {progress.pool_usage:.0%} of the pages used" if tight else "")
         change = f"KV policy {label(plan.kv)} → {label(wish)} at token {facts.output}"
-        logger.info("[DYNAMIC GRAPH] %s: %s", change, reason)
-        return plan.because(f"{change}: {reason}", kv=wish)
+        return plan.because(f"{change}: {reason}", cause=reason, kv=wish)
+
+    def took(self, plan: Plan, output: int) -> None:
+        """The plan that `observe` gave is followed, from so many output tokens on. Without this call it counts as not
+        made, and is proposed again at the next look."""
+        self._forget()
+        self._changed = output
+        logger.info("[DYNAMIC GRAPH] %s", plan.reasons[-1])
 
     def error(self, total: int) -> float | None:
         """Mean absolute error in tokens of its estimates, once the output is known to have `total` tokens; None if it
-        made none. For metrics and reports."""
+        made none. For metrics and the trace."""
         if not self.estimates:
             return None
         return sum(abs(at + expected - total) for at, expected in self.estimates) / len(self.estimates)

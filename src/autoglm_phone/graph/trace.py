@@ -16,6 +16,8 @@ class Trace:
     drafted / accepted: tokens that others were written behind before they were decided, and those that proved right;
     drafts: lossless mode, of each verification, (tokens that came of it, drafts, drafts accepted).
     towers: (name, "ran" | "cached", ms, loaded cold, states that it gave).
+    length_error: mean error in tokens of what was expected of the output's length, where a rewriter looked; blocked:
+    changes of the KV policy that an open thought held up.
     rewrites: (output token, what changed, reason). pages: (output token, live pages) at every change.
     """
 
@@ -30,6 +32,8 @@ class Trace:
     rewrites: list[tuple[int, str, str]] = field(default_factory=list)
     pages: list[tuple[int, int]] = field(default_factory=list)
     peak_kv_bytes: int = 0
+    length_error: float | None = None
+    blocked: int = 0
     segment_ms: dict[int, float] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
 
@@ -52,6 +56,8 @@ class Trace:
             "rewrites": [{"token": at, "change": what, "reason": why} for at, what, why in self.rewrites],
             "pages": [{"token": at, "pages": n} for at, n in self.pages],
             "peak_kv_bytes": self.peak_kv_bytes,
+            "length_error": None if self.length_error is None else round(self.length_error, 1),
+            "blocked": self.blocked,
             "segment_ms": {str(index): round(ms, 2) for index, ms in sorted(self.segment_ms.items())},
             "reasons": list(self.reasons),
         }

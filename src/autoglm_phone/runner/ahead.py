@@ -181,6 +181,8 @@ def _limit(run: Run, boundary: int, lane: Lane, hidden: Tensor) -> int:
     sequence, cascade = lane.sequence, run.cascade
     if sequence.matcher is not None or not lane.complete or boundary != sequence.rule.goal:
         return 0  # a matcher can't take a token back
+    if sequence.plan.kv.kind == "evict":
+        return 0  # pages stay by what tokens looked at, and what is written may vanish
     left = min(sequence.sampling.max_tokens - sequence.num_output, cascade.max_model_len - len(sequence.tokens))
     limit = min(cascade.ahead.longest + 1, left)
     size = (lane.end - lane.start + limit) * hidden.shape[1] * hidden.element_size()

@@ -103,7 +103,8 @@ class Layout:
                 look = Look(g.seen)
                 masses = look.add
                 for row, p in enumerate(g.rows):
-                    p.state.looks.append((look, row))
+                    if p.end >= p.state.sequence.prompt_length:  # how a prompt was cut must not count
+                        p.state.looks.append((look, row))
             first, last = g.rows[0], g.rows[-1]
             decodes.append(
                 DecodeGroup(
@@ -121,8 +122,8 @@ class Layout:
             )
         for c in self.chunks:
             p, masses = c.rows, None
-            if c.looks and c.ordinals is not None:
-                look = Look([c.ordinals])
+            if c.looks:
+                look = Look([np.arange(-(-p.end // self.facts.page_size)) if c.ordinals is None else c.ordinals])
                 masses = look.add
                 p.state.looks.append((look, 0))
             numbers = None if c.ordinals is None else self.facts.tensor(p.state.pages(segment)[c.ordinals])
