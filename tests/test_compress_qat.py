@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from autoglm_phone.backends.quantized import PackedWeight, pack
+from autoglm_phone.backends.quantized_blocks import BlockHandle, quantize_rows
 from autoglm_phone.compress import calibrate, pipeline, recipe
-from autoglm_phone.compress.formats import master
+from autoglm_phone.compress.formats import master, packing
 from autoglm_phone.compress.plan import ModuleInfo, ModulePlan
 from autoglm_phone.compress.quantize_matrix import quantize_matrix
 from autoglm_phone.compress.statistics import Moments
@@ -23,23 +25,36 @@ pytest.importorskip("torchao")
 
 
 def test_the_export_is_what_training_simulated() -> None:
+    """The engine's own product, not a formula: it differs from the simulation by the scales' float16 alone."""
     torch.manual_seed(0)
-    linear = nn.Linear(64, 32)
-    plain = nn.Linear(64, 32)
+    linear = nn.Linear(256, 512)
+    plain = nn.Linear(256, 512)
     plain.load_state_dict(linear.state_dict())
-    model = nn.Sequential(linear)
-    fake_quantize(model, {"0"})
-    x = torch.randn(2, 5, 64)
-    simulated = model(x)
-    info = ModuleInfo("m", "u", "linear", (32, 64))
-    plan = ModulePlan(info, 8, 64, True, 1, scales="float16", activation_bits=8)
+    fake_quantize(model := nn.Sequential(linear), {"0"})
+    x = torch.randn(2, 50, 256)
+    with torch.no_grad():
+        simulated, floats = model(x), plain(x)
+    info = ModuleInfo("m", "u", "linear", (512, 256))
+    plan = ModulePlan(info, 8, 256, True, 1, scales="float16", activation_bits=8, trained=True)
     weight = plain.weight.detach()
-    grid, codes = quantize_matrix(weight, Moments(torch.eye(64), None, 1.0), plan)
-    steps = x.abs().amax(-1, keepdim=True) / 127.5
-    rounded = (x / steps).round().clamp(-128, 127) * steps
-    exported = rounded @ grid.dequantize(codes).T + plain.bias
-    assert torch.allclose(exported, simulated, atol=5e-3)  # float16 scales
-    assert float((plain(x) - simulated).abs().max()) > 5e-3  # and it is not the float model
+    grid, codes = quantize_matrix(weight, Moments(torch.eye(256), None, 1.0), plan)
+    packed = PackedWeight(8, 256, packing.pack_codes(codes, 8), grid.scales, activation_bits=8)
+    handles = [pack(packed, None, torch.device("cpu"), torch.float32)]
+    handles.append(BlockHandle.of(packed, None, torch.device("cpu"), torch.float32))
+    for handle in handles:
+        exported = handle.multiply(x.flatten(0, 1)).view_as(simulated) + plain.bias.detach()
+        missed, moved = ((y - simulated).square().mean().sqrt() for y in (exported, floats))
+        assert float(missed) < 0.25 * float(moved)
+
+
+def test_the_engine_rounds_inputs_as_torchao_does() -> None:
+    model = nn.Sequential(nn.Linear(64, 32))
+    fake_quantize(model, {"0"})
+    x = torch.randn(200, 64) * torch.logspace(-6, 4, 200)[:, None]
+    x[0], x[1, 0] = 0.0, -x[1].abs().max() - 1  # nothing at all, and a largest that is negative
+    codes, steps = quantize_rows(x)
+    assert torch.equal(codes.float() * steps, model[0].activation_fake_quantizer(x).detach())
+    assert int(codes.min()) == -128
 
 
 def test_gradients_pass_the_rounding() -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import compress_cases
+import public_cases
 from autoglm_phone.compress import calibrate, measure, pipeline, quality, quality_tables, recipe, report
 from autoglm_phone.compress.formats.export import export
 from autoglm_phone.compress.opening import open_model
@@ -109,6 +110,27 @@ def test_models_in_public_formats_are_measured_like_masters(
     stored = {row["part"]: row["how"] for row in made["public"]["size"]["disk"]}
     assert stored["decoder MLP"].startswith("4 bit, symmetric")
     assert ("output head" in stored) == (format == "compressed-tensors")
+
+
+@pytest.mark.parametrize("method", ["awq", "gptq", "compressed-tensors"])
+@pytest.mark.parametrize("split", [False, True], ids=["fused", "apart"])
+def test_a_public_glm4v_is_measured_against_its_base(tmp_path: Path, talk: Path, method: str, split: bool) -> None:
+    """Its vision tower has gate and up apart by itself; the decoder's may be apart or joined."""
+    base = make_tiny_checkpoint(tmp_path / "base", dtype=torch.bfloat16)
+    if method == "compressed-tensors":
+        if split:
+            pytest.skip("our export joins them")
+        layers = write_quantized(base, tmp_path / "master", Widths(4, 3, True), lambda name: ".layers." in name)
+        public = export(layers, tmp_path / "public", method)
+    else:
+        public, _ = public_cases.write_folders(base, tmp_path, public_cases.Recipe(method, split=split))
+    settings = report.Settings(samples=4, sensitive=2, calibration=talk, parts=("size", "predictions", "sensitivity"))
+    report.write(str(base), public, tmp_path / "report", settings)
+    facts = json.loads((tmp_path / "report" / "report.json").read_text())
+    rows = {row["part"]: row["how"] for row in facts["size"]["disk"]}
+    assert rows["decoder MLP"].startswith("4 bit")
+    assert 0 < facts["predictions"]["divergence"]["all"]["kl_mean"] < 0.1
+    assert facts["sensitivity"]["cost"]
 
 
 def test_other_models_are_refused(native: Path, compressed: Path, tmp_path: Path) -> None:

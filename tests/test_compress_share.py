@@ -12,13 +12,15 @@ from safetensors.torch import load_file
 from autoglm_phone.compress import calibrate, measure, pipeline, recipe
 from autoglm_phone.compress.formats import master
 from autoglm_phone.compress.opening import open_model
-from autoglm_phone.compress.share import Known, merge
-from autoglm_phone.errors import CheckpointError
+from autoglm_phone.compress.share import Known, _fewest_across, merge, part
+from autoglm_phone.errors import CheckpointError, ConfigError
+from autoglm_phone.models.glm4v.reference import make_tiny_checkpoint
 from autoglm_phone.models.shared import shared_weights
 from autoglm_phone.runner.checkpoint import Checkpoint
 from compress_cases import conversations, lively
 
 CPU = torch.device("cpu")
+RECIPES = Path(__file__).parent.parent / "recipes"
 
 
 def known(weight: torch.Tensor, x: torch.Tensor) -> Known:
@@ -115,6 +117,48 @@ steps:
     first = measure.predictions(open_model(whole), samples, CPU)
     second = measure.predictions(open_model(made), samples, CPU)
     assert measure.compare(first, second, samples)["all"].kl_mean < 0.01
+
+
+def test_pairs_across_are_of_two_parts(folder: Path, samples: list[calibrate.Sample], tmp_path: Path) -> None:
+    lines: list[str] = []
+    text = "steps:\n  - share: {volume: VOLUME, pairs: across}\n"
+    made = pipeline.compress(
+        folder, recipe.parse(text.replace("VOLUME", "0.02")), tmp_path / "out", samples=samples, say=lines.append
+    )
+    ties = shared_weights(made)
+    assert ties
+    assert all(part(one) != part(two) for one, two in ties.items())
+    assert any("decoder with vision" in line or "audio with" in line for line in lines)
+    mixed = pipeline.compress(
+        folder, recipe.parse("steps:\n  - share: {volume: 0.15}\n"), tmp_path / "any", samples=samples
+    )
+    assert any(part(one) == part(two) for one, two in shared_weights(mixed).items())
+    with pytest.raises(ConfigError, match=r":2: only .* with pairs: across; ask for less, or for pairs: any"):
+        pipeline.plan_for(open_model(folder), recipe.parse(text.replace("VOLUME", "0.4")))
+
+
+def test_what_the_plan_says_about_pairs_across_holds_in_any_order() -> None:
+    """Against all orders of taking pairs, in small."""
+    names = ["model.vision.a", "model.audio.a", "model.audio.b", "model.layers.a", "model.layers.b", "model.layers.c"]
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :] if part(a) != part(b)]
+
+    def fewest(used: frozenset[str]) -> int:
+        free = [pair for pair in pairs if not used & set(pair)]
+        return min((1 + fewest(used | set(pair)) for pair in free), default=0)
+
+    promised = _fewest_across(names)
+    assert len(promised) == fewest(frozenset()) == 2
+    assert len({name for pair in promised for name in pair}) == 4
+    assert all(part(a) != part(b) and names.index(a) < names.index(b) for a, b in promised)
+    assert _fewest_across(names[3:]) == []
+
+
+def test_recipes_that_do_nothing_are_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=":2: volume: 1e-07 is less than one parameter"):
+        pipeline.plan_for(open_model(folder), recipe.parse("steps:\n  - share: {volume: 0.0000001}\n"))
+    glm4v = open_model(make_tiny_checkpoint(tmp_path / "glm"))
+    with pytest.raises(ConfigError, match="does anything to this model, which is of the family glm4v"):
+        pipeline.plan_for(glm4v, recipe.load(RECIPES / "shared.yaml"))
 
 
 def test_a_map_that_points_on_is_refused(tmp_path: Path) -> None:

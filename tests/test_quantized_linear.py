@@ -101,7 +101,7 @@ def test_integer_products(bits: int, groups: int, symmetric: bool) -> None:
         x = torch.randn(count, 128) * torch.rand(count, 1) * 10
         codes, steps = quantize_rows(x)
         expected = (codes.double() * steps) @ truth(weight).T + bias
-        handle = Int8Handle.of(weight, bias, torch.float32)
+        handle = Int8Handle.of(weight, bias, CPU, torch.float32)
         assert relative(handle.multiply(x), expected) < 2e-6
         assert relative(BlockHandle.of(weight, bias, CPU, torch.float32).multiply(x), expected) < 2e-6
         assert relative(handle.multiply(x), x.double() @ truth(weight).T + bias) < 0.02

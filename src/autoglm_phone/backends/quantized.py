@@ -1,9 +1,9 @@
 """Weights that stay packed in memory: what a checkpoint's reader hands to a backend, and the choice of who multiplies.
 
 A `PackedWeight` is a matrix as the master format stores it (compress/formats/master.py). `pack` turns it into a handle
-that multiplies without ever making the whole float matrix: on a CPU by `quantized_table`, elsewhere (and where the
-rows are too odd for it) by `quantized_blocks`. Handles are dataclasses of tensors, so segments that come and go can be
-mapped to another device like float ones.
+that multiplies without ever making the whole float matrix: on a CPU by `quantized_table`, on a GPU in bfloat16 by
+`quantized_int4`, with 8-bit inputs by `quantized_int8`, and what none of them holds by `quantized_blocks`. Handles are
+dataclasses of tensors, so segments that come and go can be mapped to another device like float ones.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from autoglm_phone.compress.formats import packing
 from autoglm_phone.errors import CheckpointError
 
 BLOCK = 1 << 19  # weights that are floats at once: 2 MB in float32, about a core's share of the caches
+GPU_BLOCK = 1 << 24  # on a GPU, where few large products count: some 200 MB for what is made of them along the way
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +78,11 @@ class PackedWeight:
 
 
 Weight = Tensor | PackedWeight
+
+
+def block_of(device: torch.device) -> int:
+    """Weights that may be floats at once."""
+    return BLOCK if device.type == "cpu" else GPU_BLOCK
 
 
 class Handle(Protocol):
@@ -205,7 +211,8 @@ def pack(
         table: False for an embedding that no head shares: rows are looked up, never multiplied.
     """
     from autoglm_phone.backends.quantized_blocks import BlockHandle
-    from autoglm_phone.backends.quantized_int8 import Int8Handle
+    from autoglm_phone.backends.quantized_int4 import Int4Handle, group_of, works_on
+    from autoglm_phone.backends.quantized_int8 import Int8Handle, runs_on
     from autoglm_phone.backends.quantized_table import TableHandle
 
     if isinstance(weight, Stacked):
@@ -223,10 +230,12 @@ def pack(
     if weight.order is not None:
         inner = pack(replace(weight, order=None), bias, device, dtype, table=table)
         return OrderedHandle(inner, weight.order.to(device))
-    if weight.activation_bits == 8 and device.type == "cpu":
-        handle = Int8Handle.of(weight, bias, dtype)
+    if weight.activation_bits == 8 and runs_on(weight, device):
+        handle = Int8Handle.of(weight, bias, device, dtype)
     elif table and device.type == "cpu" and weight.activation_bits is None:
         handle = TableHandle.of(weight, bias, dtype)
+    elif table and dtype == torch.bfloat16 and works_on(device) and (group := group_of(weight)) is not None:
+        handle = Int4Handle.of(weight, group, bias, device)
     else:
         handle = BlockHandle.of(weight, bias, device, dtype)
     if bias is None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from autoglm_phone.backends.quantized import BLOCK, PackedWeight
+from autoglm_phone.backends.quantized import PackedWeight, block_of
+
+INPUT_STEPS = 127.5  # half of the 255 steps between the outermost codes
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,8 @@ class BlockHandle:
     def multiply(self, x: Tensor) -> Tensor:
         rows, columns = self.weight.shape
         if self.weight.activation_bits == 8:
-            codes, steps = quantize_rows(x)
-            x = (codes.float() * steps).to(self.dtype)
-        step = max(1, BLOCK // columns)
+            x = round_rows(x).to(self.dtype)
+        step = max(1, block_of(x.device) // columns)
         y = torch.empty(x.shape[0], rows, dtype=self.dtype, device=x.device)
         for start in range(0, rows, step):
             block = self.weight.take(slice(start, start + step)).dequantize(self.dtype)
@@ -45,8 +46,17 @@ class BlockHandle:
 
 
 def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
-    """x [T, C] → int8 codes [T, C] and float32 steps [T, 1]: symmetric, a step a row, as training with 8-bit inputs
-    simulates them."""
+    """x [T, C] → int8 codes [T, C] and float32 steps [T, 1], a step a row.
+
+    The very grid that training with 8-bit inputs simulates (torchao's symmetric one, compressed-tensors' too): the
+    largest of a row lies at 127.5 steps, codes are -128 … 127.
+    """
     x = x.float()
-    steps = x.abs().amax(-1, keepdim=True).div_(127).clamp_(min=torch.finfo(torch.float32).tiny)
-    return (x / steps).round_().clamp_(-127, 127).to(torch.int8), steps
+    steps = x.abs().amax(-1, keepdim=True).div_(INPUT_STEPS).clamp_(min=torch.finfo(torch.float32).tiny)
+    return (x * steps.reciprocal()).round_().clamp_(-128, 127).to(torch.int8), steps
+
+
+def round_rows(x: Tensor) -> Tensor:
+    """x [T, C] on that grid, float32."""
+    codes, steps = quantize_rows(x)
+    return codes.float().mul_(steps)

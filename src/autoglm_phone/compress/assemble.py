@@ -23,13 +23,13 @@ def assemble(
     plan: CompressionPlan,
     recipe: Recipe,
     work: Path,
-    out: Path,
     max_shard_bytes: int,
     tuned: Tuned | None,
-) -> Path:
-    """The master checkpoint of finished units, with the model's other files, in `out`; the work folder goes.
+) -> tuple[Path, dict[str, Any]]:
+    """The master checkpoint of finished units, with the model's other files, in the work folder.
 
-    config.json is written last: with it, the folder is a model.
+    Returns:
+        (its folder, the report that belongs beside it).
     """
     disk = opened.source.disk
     staging = work / "assembled"
@@ -67,12 +67,7 @@ def assemble(
     for pattern in COPIED:
         for file in sorted(opened.folder.glob(pattern)):
             if file.name not in ("config.json", master.INDEX):
-                shutil.copy(file, out / file.name)
-    for file in sorted(staging.iterdir()):
-        file.replace(out / file.name)
-    report = {"recipe": recipe.name, "bytes": plan.num_bytes, "float_bytes": plan.float_bytes, "losses": losses}
-    report["steps"] = transform.reports(work)
-    write_text(out / "compression.json", json.dumps(report, indent=1) + "\n")
-    write_text(out / "config.json", json.dumps(config, indent=1) + "\n")
-    shutil.rmtree(work)
-    return out
+                shutil.copy(file, staging / file.name)
+    write_text(staging / "config.json", json.dumps(config, indent=1) + "\n")
+    report = {"recipe": recipe.name, "format": "master", "bytes": plan.num_bytes, "float_bytes": plan.float_bytes}
+    return staging, {**report, "losses": losses, "steps": transform.reports(work)}

@@ -12,7 +12,7 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -43,6 +43,9 @@ class Calibration:
     mix: share of each modality among the world's samples. weights: of each kind's positions in the statistics.
     gradients: how gradients change these weights, one of GRADIENTS; "": not at all.
     path: a JSONL file instead of the world.
+
+    Raises:
+        ConfigError: no samples, or no tokens of them.
     """
 
     samples: int = 128
@@ -55,6 +58,11 @@ class Calibration:
     gradients: str = ""
     seed: int = 0
     path: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("samples", "max_tokens"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be a whole number above 0, not {getattr(self, name)}", param=name)
 
     def digest(self) -> str:
         """Changes when the samples would."""
@@ -92,9 +100,30 @@ def load(folder: Path, calibration: Calibration, split: str = "train", workers: 
     """
     encode = _Encoder(folder, calibration)
     if calibration.path is not None:
-        return [encode(messages) for messages in _read_jsonl(calibration.path, calibration.samples)]
+        return [
+            encode.located(messages, f"{calibration.path}:{number}")
+            for number, messages in _read_jsonl(calibration.path, calibration.samples)
+        ]
     kinds = set(encode.kinds)
     return [encode(messages) for messages in _draw_world(calibration, kinds, split, workers)]
+
+
+def encode(folder: Path, conversations: Iterable[Any], calibration: Calibration) -> list[Sample]:
+    """Samples of conversations at hand, all of them: lists of messages, or {"messages": [...]} as in a JSONL.
+
+    Raises:
+        ConfigError: one that is none, or a picture or sound that can't be read; says which.
+    """
+    found = list(conversations)
+    if not found:
+        raise ConfigError("there are no conversations to calibrate on", param="calibration")
+    one = _Encoder(folder, calibration)
+    made = []
+    for number, conversation in enumerate(found, 1):
+        raw = conversation if isinstance(conversation, Mapping) else {"messages": conversation}
+        place = f"conversation {number}"
+        made.append(one.located(_messages(raw, place), place))
+    return made
 
 
 class _Encoder:
@@ -113,6 +142,16 @@ class _Encoder:
         processor = models.load_processor(folder)
         template = ChatTemplate.load(folder)
         self._prompts = PromptBuilder(tokenizer, template, loader, processor, known.max_length, known.media_token_ids)
+
+    def located(self, messages: Sequence[Mapping[str, Any]], place: str) -> Sample:
+        """The sample of a user's conversation; whatever is wrong with it is said with its place."""
+        try:
+            return self(messages)
+        except AutoGLMError as error:
+            raise ConfigError(f"{place} can't be used: {error}", param="calibration") from error
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise ConfigError(f"{place} has a message of no known form ({what})", param="calibration") from error
 
     def __call__(self, messages: Sequence[Mapping[str, Any]]) -> Sample:
         prompt = self._prompts.chat(messages[:-1])  # with what opens the reply, which is given, not predicted
@@ -168,21 +207,27 @@ def _draw_world(calibration: Calibration, kinds: set[str], split: str, workers: 
         raise ConfigError(
             "the world can draw nothing here; install the extra 'train' or give a JSONL file (--calibration)"
         )
-    total = sum(calibration.mix[kind] for kind in usable)
     rng = random.Random(calibration.seed)
     plan: list[tuple[str, int]] = []
-    for kind, names in usable.items():
-        count = round(calibration.samples * calibration.mix[kind] / total)
+    for kind, count in apportion(calibration.samples, {kind: calibration.mix[kind] for kind in usable}).items():
+        names = usable[kind]
         plan += [(names[i % len(names)], i // len(names) + 1000 * calibration.seed) for i in range(count)]
     rng.shuffle(plan)
-    if "speech" not in kinds:
-        plan = [(name, index) for name, index in plan if not name.startswith("speech_")]
     draw = partial(_conversation, split=split)
     if workers > 1:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             yield from pool.map(draw, *zip(*plan, strict=True), chunksize=2)
     else:
         yield from (draw(name, index) for name, index in plan)
+
+
+def apportion(count: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """Whole numbers by share that add up to `count`: what is left over goes where most was cut off (Hamilton)."""
+    total = sum(shares.values())
+    exact = {name: count * share / total for name, share in shares.items()}
+    made = {name: int(value) for name, value in exact.items()}
+    left = sorted(exact, key=lambda name: made[name] - exact[name])[: count - sum(made.values())]
+    return {name: number + (name in left) for name, number in made.items()}
 
 
 def _conversation(name: str, index: int, split: Any) -> list[dict[str, Any]]:
@@ -201,26 +246,37 @@ def _reply(text: str, reasoning: str) -> dict[str, Any]:
     return {**made, "tool_calls": calls} if calls else made
 
 
-def _read_jsonl(path: Path, limit: int) -> Iterator[list[dict[str, Any]]]:
+def _read_jsonl(path: Path, limit: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """(line, messages) of the first `limit` conversations."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
+        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would break at a text's own U+2028
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"calibration file {path} can't be read: {error}", param="calibration") from error
     found = 0
     for number, line in enumerate(lines, 1):
         if not line.strip() or found >= limit:
             continue
         try:
-            messages = json.loads(line)["messages"]
-            if messages[-1]["role"] != "assistant" or len(messages) < 2:
-                raise ConfigError("the last message must be the assistant's")
-        except (ValueError, KeyError, TypeError, IndexError, AutoGLMError) as error:
-            raise ConfigError(
-                f'{path}:{number} is not a conversation ({error}); each line is {{"messages": [...]}} that ends with '
-                "the assistant's reply",
-                param="calibration",
-            ) from error
+            raw = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"{path}:{number} is not JSON: {error}", param="calibration") from error
         found += 1
-        yield messages
+        yield number, _messages(raw, f"{path}:{number}")
     if not found:
         raise ConfigError(f"{path} holds no conversations", param="calibration")
+
+
+def _messages(raw: Any, place: str) -> list[dict[str, Any]]:
+    messages = raw.get("messages") if isinstance(raw, Mapping) else None
+    fault = None
+    if not isinstance(messages, list) or not all(isinstance(message, Mapping) for message in messages):
+        fault = "there is no list of messages"
+    elif len(messages) < 2 or messages[-1].get("role") != "assistant":
+        fault = "the last message must be the assistant's, and not the only one"
+    if fault is not None:
+        raise ConfigError(
+            f'{place} is not a conversation ({fault}); each is {{"messages": [...]}} that ends with the assistant\'s '
+            "reply",
+            param="calibration",
+        )
+    return list(messages)  # type: ignore[arg-type]

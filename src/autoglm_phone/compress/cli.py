@@ -27,8 +27,6 @@ def compress(
     """Compress a model as a recipe says. An interrupted call goes on where it stopped when it is repeated."""
     if ctx.invoked_subcommand is not None:
         return
-    from dataclasses import replace
-
     from autoglm_phone.compress import pipeline
     from autoglm_phone.compress import recipe as recipes
     from autoglm_phone.compress.plan import table
@@ -40,12 +38,10 @@ def compress(
     if shard_bytes is None:
         raise ConfigError(f"--shard-size {shard_size!r} is no size; write it as 1GB or 15MB", param="shard_size")
     parsed = recipes.load(recipe)
-    wanted = parsed.calibration
     if samples is not None:
-        wanted = replace(wanted, samples=samples)
+        parsed = parsed.calibrated(samples=samples)
     if calibration is not None:
-        wanted = replace(wanted, path=calibration)
-    parsed = replace(parsed, calibration=wanted)
+        parsed = parsed.calibrated(path=calibration)
     if dry_run:
         opened = pipeline.open_model(model)
         plan = pipeline.plan_for(opened, parsed)

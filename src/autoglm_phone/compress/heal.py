@@ -50,7 +50,7 @@ def _train(task: Task) -> Path:
     names: tuple[str, ...] = ()
     if step.kind == "qat":
         plan = resolve(task.recipe, opened.architecture, opened.sizes, built=TRANSFORMS)
-        names = tuple(name for name, made in plan.modules.items() if made.activation_bits is not None)
+        names = tuple(name for name, made in plan.modules.items() if made.trained)
     teacher = _locate(options["teacher"]) if options["teacher"] else task.base.folder
     run = work / "run"
     config = TrainConfig(
@@ -65,6 +65,7 @@ def _train(task: Task) -> Path:
         qat=names,
         workers=options["workers"],
         optim=OptimConfig(muon_lr=options["lr"], adam_lr=_ADAM_SHARE * options["lr"]),
+        repeatable=True,
         layer_dropout=0.0,  # the teacher's states are those of all layers
         warmup_steps=max(1, options["steps"] // 20),
         decay_from=0.3,

@@ -19,6 +19,7 @@ from autoglm_phone.compress.calibrate import Sample
 from autoglm_phone.compress.opening import Opened
 from autoglm_phone.compress.plan import HEAD
 from autoglm_phone.compress.progress import Pace, Say, silent
+from autoglm_phone.compress.rounded_inputs import round_inputs, rounded_inputs
 from autoglm_phone.compress.units import State, Unit, forward, move
 from autoglm_phone.errors import CheckpointError
 
@@ -67,7 +68,7 @@ def predictions(
     exits: bool = False,
     say: Say = silent,
 ) -> Predictions:
-    """Run the model on the samples up to its output head.
+    """Run the model on the samples up to its output head, inputs rounded where the engine rounds them.
 
     Args:
         exits: keep what the exit heads make of the states, too.
@@ -76,6 +77,7 @@ def predictions(
     done: dict[str, list[State]] = {}
     seen: dict[int, list[Tensor]] = {}
     stages = opened.architecture.stages()
+    rounded = rounded_inputs(opened)
     pace = Pace(sum(len(stage.units) for stage in stages), say)
     for stage in stages:
         states = stage.begin(samples, done)
@@ -84,7 +86,7 @@ def predictions(
             is_exit = unit.name.startswith(EXIT)
             if is_exit and not exits:
                 continue
-            module = opened.source.load(unit, device, torch.float32)
+            module = round_inputs(unit, opened.source.load(unit, device, torch.float32), rounded)
             if unit.name == HEAD:
                 slim = [{"hidden": s["hidden"], "predict": s["predict"], "weight": s["weight"]} for s in states]
                 return Predictions(slim, module, unit, seen)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -37,8 +38,12 @@ def weigh(
     *,
     seed: int = 0,
     say: Say = silent,
+    folder: Path | None = None,
 ) -> list[Sample]:
     """The samples with their weights multiplied by their sensitivity; the mean weight stays what it was.
+
+    Args:
+        folder: for states that wait for the way back (`walk.back`).
 
     Raises:
         ConfigError: an unknown rule.
@@ -46,7 +51,7 @@ def weigh(
     if rule not in GRADIENTS:
         raise ConfigError(f"gradients: {rule!r} is unknown; use {', '.join(GRADIENTS)}", param="recipe")
     asked = samples if rule == "positions" else samples[:_ASKED]
-    found = sensitivities(opened, asked, device, squared=rule != "kinds", seed=seed)
+    found = sensitivities(opened, asked, device, squared=rule != "kinds", seed=seed, folder=folder)
     shares = by_kind(asked, found)
     said = ", ".join(f"{kind} {share:.2f}" for kind, share in shares.items())
     say(f"weight of positions by gradient ({rule}): {said}")
@@ -71,7 +76,13 @@ def by_kind(samples: Sequence[Sample], values: Sequence[Tensor]) -> dict[str, fl
 
 
 def sensitivities(
-    opened: Opened, samples: Sequence[Sample], device: torch.device, *, squared: bool = True, seed: int = 0
+    opened: Opened,
+    samples: Sequence[Sample],
+    device: torch.device,
+    *,
+    squared: bool = True,
+    seed: int = 0,
+    folder: Path | None = None,
 ) -> list[Tensor]:
     """Of each sample, float [positions]: mean |g| (or g²) of the gradient in front of the decoder's units, 1.0 on
     average over all positions of all samples."""
@@ -79,7 +90,7 @@ def sensitivities(
     gradients: list[Tensor | None] = [None] * len(samples)
     totals: list[Tensor] = [torch.zeros(len(sample.ids)) for sample in samples]
     units = 0
-    for visit in back(opened.architecture, opened.source, samples, device):
+    for visit in back(opened.architecture, opened.source, samples, device, folder=folder):
         pairs = zip(visit.states, gradients, strict=True)
         passed = [differentiate(visit, state, gradient, generator) for state, gradient in pairs]
         moved = any(new is not old for new, old in zip(passed, gradients, strict=True))

@@ -48,13 +48,17 @@ class ShapeSource(Source):
 
 
 class PublicSource(MasterSource):
-    """A checkpoint in another program's quantized format as float tensors, by engine names; gate and up are joined."""
+    """A checkpoint in another program's quantized format as float tensors, by engine names.
+
+    The decoder's gate and up are joined where they come apart; GLM-4.1V's vision tower has them apart by itself.
+    """
 
     def __init__(self, folder: Path, rename: Callable[[str], str] = str):
         self.folder, self.shared = folder, {}
         self._packed = open_weights(folder, read_quantization(folder), rename)
         names = set(self._packed.names())
-        self._split = {n.replace("gate_proj", "gate_up_proj") for n in names if n.endswith(".mlp.gate_proj.weight")}
+        gates = {n for n in names if n.startswith("model.layers.") and n.endswith(".mlp.gate_proj.weight")}
+        self._split = {n.replace("gate_proj", "gate_up_proj") for n in gates}
         self._split -= names
         halves = {n.replace("gate_up_proj", half) for n in self._split for half in ("gate_proj", "up_proj")}
         self.disk = {name: name for name in names - halves | self._split}

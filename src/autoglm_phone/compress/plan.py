@@ -22,6 +22,7 @@ from autoglm_phone.errors import NotBuiltError
 
 EMBEDDING = "model.embed_tokens"
 REFINING = ("round", "tune")  # steps that better what others quantized
+TUNED_MOST = 10**9  # weights of a model that `tune` takes: 4 GB of floats, and what backpropagation keeps
 HEAD = "lm_head"
 
 
@@ -61,7 +62,8 @@ class ModulePlan:
     learned: Mapping[str, Any] | None = None
     tuned: Mapping[str, Any] | None = None
     scales: str = "bfloat16"
-    activation_bits: int | None = None  # 8: trained with fake quantization (qat), whose grid is kept
+    activation_bits: int | None = None  # 8: inputs are rounded to int8, token by token
+    trained: bool = False  # with fake quantization (qat), whose grid is kept
     shared: bool = False  # read in several places: no scale may be folded into it
 
     @property
@@ -146,6 +148,8 @@ def resolve(
         if step.kind in TRANSFORMS and (step.kind != "qat" or step not in transforms):  # qat says bits, too
             continue
         targets = _targets(recipe, step, infos, architecture.tied)
+        if step.options.get("bits") == "auto":
+            _check_measured(recipe, step, targets, architecture)
         if step.kind in REFINING:
             known = [(info, pattern) for info, pattern in targets if info.name in plans]
             if not known:
@@ -155,7 +159,8 @@ def resolve(
             targets = known
         for info, pattern in targets:
             plans[info.name] = _apply(recipe, step, info, pattern, plans.get(info.name))
-    _check_format(recipe, plans)
+    _check_format(recipe, plans, transforms)
+    _check_tuned(recipe, plans, sum(elements for elements, _ in sizes.values()))
     quantized = {name + ".weight" for name in plans}
     rest = sum(size for name, (_, size) in sizes.items() if name not in quantized)
     total = sum(size for _, size in sizes.values())
@@ -173,7 +178,8 @@ def table(plan: CompressionPlan) -> list[tuple[str, str, int, int, int]]:
         size = info.parameters * width
         if made is not None:
             side = "symmetric" if made.symmetric else "asymmetric"
-            how = f"{made.bits} bit, {side}, group {made.group_size}"
+            inputs = "" if made.activation_bits is None else f", {made.activation_bits}-bit inputs"
+            how = f"{made.bits} bit, {side}, group {made.group_size}{inputs}"
             size = made.spec.num_bytes
         entry = rows.setdefault((part_of(name), how), [0, 0, 0])
         for i, value in enumerate((info.parameters, info.parameters * width, size)):
@@ -216,6 +222,8 @@ def _targets(
         for name in _match(recipe, pattern, infos, tied):
             if name not in skipped:
                 found.setdefault(name, (infos[name], pattern))
+    if not found and any(_match(recipe, pattern, infos, tied) for pattern in step.targets):
+        raise recipe.error(step.line_of("skip"), f"skip leaves nothing of what {step.kind} targets")
     return list(found.values())
 
 
@@ -250,9 +258,10 @@ def _apply(recipe: Recipe, step: Step, info: ModuleInfo, pattern: Pattern, known
             raise recipe.error(pattern.line, f"qat trains linears; {info.name} is of kind {info.kind}")
         # float16: the step is trained to seven bits more than bfloat16 would keep.
         return ModulePlan(
-            info, 8, info.columns, True, pattern.line, (info.columns,), scales="float16", activation_bits=8
-        )
-    if known is not None and known.activation_bits is not None:
+            info, 8, info.columns, True, pattern.line, (info.columns,),
+            scales="float16", activation_bits=8, trained=True,
+        )  # fmt: skip
+    if known is not None and known.trained:
         raise recipe.error(
             pattern.line, f"{step.kind} on {info.name} contradicts line {known.line}: qat exports it as int8 already"
         )
@@ -267,7 +276,7 @@ def _apply(recipe: Recipe, step: Step, info: ModuleInfo, pattern: Pattern, known
         sizes = options["group_size"]
         group = _group(recipe, step, info, sizes)
         known = ModulePlan(info, start, group, options["symmetric"], pattern.line, sizes, bits == "auto")
-        known = replace(known, scales=recipe.scales)
+        known = replace(known, scales=recipe.scales, activation_bits=_input_bits(recipe, step, info))
     else:
         _check_same(recipe, step, info, known)
     if step.kind == "awq":
@@ -282,7 +291,12 @@ def _apply(recipe: Recipe, step: Step, info: ModuleInfo, pattern: Pattern, known
 
 
 def _check_same(recipe: Recipe, step: Step, info: ModuleInfo, known: ModulePlan) -> None:
-    for option, mine in (("bits", "auto" if known.auto else known.bits), ("symmetric", known.symmetric)):
+    first = {
+        "bits": "auto" if known.auto else known.bits,
+        "symmetric": known.symmetric,
+        "activations": known.activation_bits or 0,
+    }
+    for option, mine in first.items():
         if option in step.lines and step.options[option] != mine:
             raise recipe.error(
                 step.line_of(option),
@@ -294,6 +308,18 @@ def _check_same(recipe: Recipe, step: Step, info: ModuleInfo, known: ModulePlan)
             step.line_of("group_size"),
             f"group_size contradicts line {known.line}, which gives {info.name} groups of {known.group_size}",
         )
+
+
+def _input_bits(recipe: Recipe, step: Step, info: ModuleInfo) -> int | None:
+    """What the step's `activations` give the module's inputs: None for floats."""
+    if not step.options["activations"]:
+        return None
+    line = step.line_of("activations")
+    if step.options["bits"] != 8:
+        raise recipe.error(line, f"activations: 8 goes with bits: 8, not {step.options['bits']}")
+    if info.kind != "linear":
+        raise recipe.error(line, f"activations rounds the inputs of linears; {info.name} is of kind {info.kind}")
+    return 8
 
 
 def _group(recipe: Recipe, step: Step, info: ModuleInfo, sizes: Sequence[Any]) -> int:
@@ -309,7 +335,20 @@ def _group(recipe: Recipe, step: Step, info: ModuleInfo, sizes: Sequence[Any]) -
     )
 
 
-def _check_format(recipe: Recipe, plans: Mapping[str, ModulePlan]) -> None:
+def _check_format(recipe: Recipe, plans: Mapping[str, ModulePlan], transforms: Sequence[Step]) -> None:
+    if recipe.format == "master":
+        return
+    if not plans:
+        raise recipe.error(
+            recipe.line_of("format"),
+            f"format {recipe.format} is one of quantized models, and nothing is quantized here; leave it out",
+        )
+    tied = next((step for step in transforms if step.kind == "share"), None)
+    if tied is not None:
+        raise recipe.error(
+            recipe.line_of("format"),
+            f"format {recipe.format} can't say that matrices are one (share, line {tied.line}); use format: master",
+        )
     if recipe.format != "compressed-tensors":
         return
     groups = {plan.group_size for plan in plans.values()}
@@ -319,4 +358,28 @@ def _check_format(recipe: Recipe, plans: Mapping[str, ModulePlan]) -> None:
                 plan.line,
                 "the portable compressed-tensors file has one group: symmetric codes of at most 4 bits in linears and "
                 f"embeddings, all of one group size; {plan.info.name} is not that. Use format: master",
+            )
+
+
+def _check_tuned(recipe: Recipe, plans: Mapping[str, ModulePlan], weights: int) -> None:
+    step = next((step for step in recipe.steps if step.kind == "tune"), None)
+    if step is not None and weights > TUNED_MOST and any(plan.tuned is not None for plan in plans.values()):
+        raise recipe.error(
+            step.line,
+            f"tune holds the whole model in floats, so it is for models of up to {TUNED_MOST / 1e9:g}e9 weights; this "
+            f"one has {weights / 1e9:.1f}e9: leave the step out",
+        )
+
+
+def _check_measured(
+    recipe: Recipe, step: Step, targets: Sequence[tuple[ModuleInfo, Pattern]], architecture: Architecture
+) -> None:
+    """`sensitivity` goes back through the decoder only, and nothing behind an exit tells it what the exit is worth."""
+    units = {unit.name for unit in architecture.stages()[-1].units}
+    for info, pattern in targets:
+        if info.kind != "linear" or info.unit not in units or info.unit.startswith("model.exits."):
+            raise recipe.error(
+                pattern.line,
+                f"bits: auto is measured for the decoder's linears; {info.name} ({part_of(info.name)}) is none: give "
+                "it its bits in a step of its own",
             )

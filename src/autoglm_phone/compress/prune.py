@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from autoglm_phone.compress.files import write_text
 from autoglm_phone.compress.recipe import Recipe, Step
 from autoglm_phone.compress.statistics import matrices, observe
 from autoglm_phone.compress.task import Task
@@ -33,8 +34,31 @@ DOWN, GATE_UP, OUT = "mlp.down_proj", "mlp.gate_up_proj", "self_attn.o_proj"
 
 def width_after(width: int, share: float, multiple: int = 0) -> int:
     """The width that is left of an MLP: the nearest multiple, 256 for large models (K-quants need it) and 32 below."""
-    step = multiple or (256 if width >= 2048 else 32)
+    step = _multiple(width, multiple)
     return max(step, round(width * (1 - share) / step) * step) if share else width
+
+
+def _multiple(width: int, multiple: int) -> int:
+    return multiple or (256 if width >= 2048 else 32)
+
+
+def _narrowed(width: int, option: str, step: Step, recipe: Recipe) -> int:
+    """The width that an option leaves. Raises ConfigError if that is all there was, or none."""
+    share, multiple = step.options[option], _multiple(width, step.options["multiple"])
+    made = width_after(width, share, multiple)
+    if share and made >= width:
+        raise recipe.error(
+            step.line_of(option),
+            f"{option}: {share} takes none of the {width} channels away, for their number stays a multiple of "
+            f"{multiple}; ask for more, or give a smaller multiple",
+        )
+    if share and round(width * (1 - share) / multiple) < 1:
+        raise recipe.error(
+            step.line_of(option),
+            f"{option}: {share} leaves {width * (1 - share):.1f} of the {width} channels, not even the {multiple} that "
+            "their number is a multiple of; ask for less, or give a smaller multiple",
+        )
+    return made
 
 
 def pruned_config(raw: Mapping[str, Any], step: Step, recipe: Recipe) -> dict[str, Any]:
@@ -53,20 +77,21 @@ def pruned_config(raw: Mapping[str, Any], step: Step, recipe: Recipe) -> dict[st
         if options["allocate"] != "uniform":
             raise recipe.error(step.line_of("allocate"), "GLM-4.1V's config.json holds one width for all layers")
         text = config.get("text_config") or config
-        text["intermediate_size"] = width_after(text["intermediate_size"], options["mlp"], options["multiple"])
+        text["intermediate_size"] = _narrowed(text["intermediate_size"], "mlp", step, recipe)
         return config
-    config["intermediate_size"] = width_after(raw["intermediate_size"], options["mlp"], options["multiple"])
+    config["intermediate_size"] = _narrowed(raw["intermediate_size"], "mlp", step, recipe)
     groups = raw["num_key_value_heads"]
-    kept = max(1, round(groups * (1 - options["heads"])))
-    if options["heads"] and kept == groups:
+    kept = round(groups * (1 - options["heads"]))
+    if options["heads"] and kept in (0, groups):
+        which = "all" if kept == 0 else "none"
         raise recipe.error(
-            step.line_of("heads"), f"heads: {options['heads']} takes none of the {groups} key-value groups away"
+            step.line_of("heads"), f"heads: {options['heads']} takes {which} of the {groups} key-value groups away"
         )
     config["num_attention_heads"] = raw["num_attention_heads"] // groups * kept
     config["num_key_value_heads"] = kept
     for tower in ("vision_config", "audio_config"):
         width = raw[tower]["intermediate_size"]
-        config[tower]["intermediate_size"] = width_after(width, options["towers"], options["multiple"])
+        config[tower]["intermediate_size"] = _narrowed(width, "towers", step, recipe)
     return config
 
 
@@ -222,8 +247,8 @@ def _allocate(task: Task, config: Mapping[str, Any], raw: Mapping[str, Any]) -> 
             if visit.unit.name.startswith("model.layers."):
                 energy = energies(matrices(visit.module)[DOWN].weight, _moments(visit, DOWN))
                 gains.append((energy / energy.sum()).sort(descending=True).values.cpu())
-        multiple = options["multiple"] or (256 if raw["intermediate_size"] >= 2048 else 32)
-        path.write_text(json.dumps(spend(gains, config["intermediate_size"] * len(gains), multiple)))
+        multiple = _multiple(raw["intermediate_size"], options["multiple"])
+        write_text(path, json.dumps(spend(gains, config["intermediate_size"] * len(gains), multiple)))
     widths = json.loads(path.read_text())
     task.say(f"widths by layer: {widths}")
     return [int(width) for width in widths]

@@ -40,7 +40,7 @@ def quantize_matrix(
         folded: the scale [C] that was folded away from these inputs, which the float model's inputs still have.
     """
     options = plan.gptq
-    if plan.activation_bits is not None:  # trained on this grid, which torchao's fake quantization has
+    if plan.trained:  # trained on this grid, which torchao's fake quantization has
         scales = weight.abs().amax(1, keepdim=True).clamp_min(1e-6) / 127.5
         grid = Grid(plan.bits, plan.group_size, scales.to(plan.scale_dtype), None)
         return grid, grid.quantize(weight)

@@ -106,7 +106,7 @@ def _alike(
     groups: dict[Any, list[str]] = {}
     for name in names:
         plan = plans[name]
-        kind = (plan.bits, plan.group_size, plan.symmetric, plan.scales, plan.clip, plan.activation_bits)
+        kind = (plan.bits, plan.group_size, plan.symmetric, plan.scales, plan.clip, plan.trained)
         options = None if plan.gptq is None else repr(sorted(plan.gptq.items()))
         key = (id(moments[name]), id(result.folded.get(name)), kind, options)
         groups.setdefault(key, []).append(name)

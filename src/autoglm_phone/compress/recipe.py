@@ -15,16 +15,17 @@ number that must divide the module's width, or a list of which the first that di
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from autoglm_phone.compress.calibrate import GRADIENTS, KINDS, Calibration
-from autoglm_phone.compress.formats.packing import BITS
+from autoglm_phone.compress.calibrate import Calibration
 from autoglm_phone.compress.recipe_rules import check_format, check_order
+from autoglm_phone.compress.recipe_values import calibration_fault, choices_fault, is_whole, option_fault
 from autoglm_phone.errors import ConfigError
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -41,6 +42,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 # Aliases that a family may lack: a recipe that names them serves both families.
 OPTIONAL = frozenset({"cross-attention", "audio", "exits", "convolutions"})
+_CALIBRATION = ("samples", "max_tokens", "mix", "weights", "answer_weight", "gradients", "seed", "path")
 TRANSFORMS = ("prune", "share", "distill", "qat")
 FORMATS = ("master", "compressed-tensors", "awq", "gptq")
 _TRAINED: dict[str, Any] = {"steps": 200, "lr": 0.002, "teacher": "", "small": False, "workers": 1, "family": ""}
@@ -57,16 +59,25 @@ _TRANSFORM_OPTIONS: dict[str, dict[str, Any]] = {
         "damping": 0.01,
         "family": "",
     },
-    "share": {"volume": 0.2, "family": ""},
+    # pairs: "any" two matrices of one shape, or "across": one each of two of vision tower, audio tower and decoder.
+    "share": {"volume": 0.2, "pairs": "any", "family": ""},
     "distill": {**_TRAINED, "kl": 1.0, "hidden": 0.5, "top_k": 64},
     "qat": {"targets": None, "skip": (), **_TRAINED, "kl": 1.0, "hidden": 0.0, "top_k": 64},
 }
 _WORDS = {
     "allocate": ("uniform", "sensitivity"),
     "pattern": ("", "2:4"),
+    "pairs": ("any", "across"),
     "family": ("", "native", "glm4v"),
 }
-_QUANTIZE: dict[str, Any] = {"targets": None, "skip": (), "bits": None, "group_size": None, "symmetric": True}
+_QUANTIZE: dict[str, Any] = {
+    "targets": None,
+    "skip": (),
+    "bits": None,
+    "group_size": None,
+    "symmetric": True,
+    "activations": 0,  # 8: inputs are rounded to int8, token by token; 0: they stay floats
+}
 # Options of each step with their defaults; their types are those of the defaults.
 STEPS: dict[str, dict[str, Any]] = {
     "rtn": {**_QUANTIZE, "clip_search": False},
@@ -120,7 +131,7 @@ class Step:
 @dataclass(frozen=True)
 class Recipe:
     """source: where it was read from, for messages. budget: bytes of all weights (int), or a share of the
-    float model's (float). choices: bits it may use."""
+    float model's (float). choices: bits it may use. lines: of the entries, and of the calibration's file ("path")."""
 
     name: str
     source: str
@@ -132,6 +143,15 @@ class Recipe:
     seed: int = 0
     scales: str = "bfloat16"  # bfloat16 survives every export: it fits float16 for all but the tiniest weights
     digest_of: str = ""  # canonical content, without names and comments
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+    def line_of(self, entry: str) -> int:
+        return self.lines.get(entry, 1)
+
+    def calibrated(self, **changes: Any) -> Recipe:
+        """The recipe with other samples than it says itself. Raises ConfigError as `Calibration` does."""
+        lines = {name: line for name, line in self.lines.items() if name != "path" or "path" not in changes}
+        return replace(self, calibration=replace(self.calibration, **changes), lines=lines)
 
     def error(self, line: int, message: str) -> ConfigError:
         return ConfigError(f"{self.source}:{line}: {message}", param="recipe")
@@ -149,7 +169,7 @@ def load(path: Path) -> Recipe:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"recipe {path} can't be read: {error}", param="recipe") from error
     return parse(text, str(path))
 
@@ -179,7 +199,7 @@ def read_size(text: str | int) -> int | None:
                 value = float(upper[: -len(unit)])
             except ValueError:
                 return None
-            return int(value * units[unit]) if value > 0 else None
+            return int(value * units[unit]) if 0 < value < math.inf else None
     return None
 
 
@@ -225,27 +245,36 @@ class _Reader:
             budget = _read_share(written) or read_size(written)
             if budget is None:
                 raise self.error(entries["budget"], "budget must be a size such as 4.8GB, or a share such as 22%")
-        choices = tuple(self.value(entries.get("choices"), [3, 4, 8]))
-        if any(b not in BITS for b in choices):
-            raise self.error(entries.get("choices"), f"choices may hold {', '.join(map(str, BITS))}")
+        choices = self.value(entries.get("choices"), [3, 4, 8])
+        self.check(entries.get("choices"), choices_fault(choices))
         if any(step.options.get("bits") == "auto" for step in steps) and budget is None:
             line = next(step.line_of("bits") for step in steps if step.options.get("bits") == "auto")
             raise ConfigError(f"{self.source}:{line}: bits: auto needs a 'budget' for the whole model", param="recipe")
         scales = str(self.value(entries.get("scales"), "bfloat16"))
         if scales not in ("bfloat16", "float16"):
             raise self.error(entries["scales"], f"scales may be bfloat16 or float16, not {scales!r}")
-        plain = self.plain(root)
+        seed, name = self.value(entries.get("seed"), 0), self.value(entries.get("name"), Path(self.source).stem)
+        if not is_whole(seed):
+            raise self.error(entries["seed"], f"seed must be a whole number that is not negative, not {seed!r}")
+        if isinstance(name, list | dict):
+            raise self.error(entries["name"], "name must be a text")
+        calibration = self.calibration(entries.get("calibration"))
+        lines = {entry: value.start_mark.line + 1 for entry, value in entries.items()}
+        if calibration.path is not None:
+            inside = self.mapping(entries["calibration"], "calibration", _CALIBRATION)
+            lines["path"] = inside["path"].start_mark.line + 1
         return Recipe(
-            name=str(self.value(entries.get("name"), Path(self.source).stem)),
+            name=str(name),
             source=self.source,
             steps=steps,
-            calibration=self.calibration(entries.get("calibration")),
+            calibration=calibration,
             format=kind,
             budget=budget,
-            choices=choices,
-            seed=int(self.value(entries.get("seed"), 0)),
+            choices=tuple(sorted(set(choices))),
+            seed=seed,
             scales=scales,
-            digest_of=json.dumps(plain, sort_keys=True),
+            digest_of=json.dumps(self.plain(root), sort_keys=True, default=str),  # a date may be a name
+            lines=lines,
         )
 
     def step(self, node: Any) -> Step:
@@ -292,51 +321,25 @@ class _Reader:
 
     def option(self, node: Any, name: str, default: Any) -> Any:
         value = self.value(node)
-        if isinstance(default, str):
-            words = _WORDS.get(name)
-            if not isinstance(value, str) or (words is not None and value not in words):
-                known = " or ".join(word for word in words or ("a name",) if word)
-                raise self.error(node, f"{name} must be {known}, not {value!r}")
-            return value
-        if name == "bits":
-            if value != "auto" and value not in BITS:
-                raise self.error(node, f"bits must be one of {', '.join(map(str, BITS))} or auto, not {value!r}")
-            return value
+        self.check(node, option_fault(name, value, default, _WORDS.get(name)))
         if name == "group_size":
-            sizes = value if isinstance(value, list) else [value]
-            if not sizes or any(s != "row" and (not isinstance(s, int) or s < 8) for s in sizes):
-                raise self.error(node, f"group_size must be a number of at least 8, 'row', or a list, not {value!r}")
-            return tuple(sizes)
-        if isinstance(default, bool):
-            good = isinstance(value, bool)
-        elif isinstance(default, int):
-            good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-        else:
-            good = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-        if not good:
-            raise self.error(node, f"{name} must be {type(default).__name__} and not negative, not {value!r}")
+            return tuple(value) if isinstance(value, list) else (value,)
         return float(value) if isinstance(default, float) else value
 
     def calibration(self, node: Any) -> Calibration:
         if node is None:
             return Calibration()
-        names = ("samples", "max_tokens", "mix", "weights", "answer_weight", "gradients", "seed", "path")
-        entries = self.mapping(node, "calibration", names)
+        entries = self.mapping(node, "calibration", _CALIBRATION)
         made: dict[str, Any] = {name: self.plain(entry) for name, entry in entries.items()}
-        for name, kinds in (("mix", KINDS[:3]), ("weights", KINDS)):
-            table = made.get(name, {})
-            if not isinstance(table, dict) or set(table) - set(kinds):
-                raise self.error(entries[name], f"{name} maps {', '.join(kinds)} to numbers")
-            if any(not isinstance(v, int | float) or v < 0 for v in table.values()):
-                raise self.error(entries[name], f"{name} holds numbers that are not negative")
-        for name in ("samples", "max_tokens"):
-            if name in made and (not isinstance(made[name], int) or made[name] < 1):
-                raise self.error(entries[name], f"{name} must be a whole number above 0")
-        if made.get("gradients", "") not in ("", *GRADIENTS):
-            raise self.error(entries["gradients"], f"gradients must be one of {', '.join(GRADIENTS)}")
+        for name, value in made.items():
+            self.check(entries[name], calibration_fault(name, value))
         if "path" in made:
             made["path"] = Path(made["path"])
         return Calibration(**made)
+
+    def check(self, node: Any, fault: str | None) -> None:
+        if fault is not None:
+            raise self.error(node, fault)
 
     def mapping(self, node: Any, what: str, allowed: Sequence[str]) -> dict[str, Any]:
         if not isinstance(node, yaml.MappingNode):
@@ -360,4 +363,8 @@ class _Reader:
         return default if node is None else self.plain(node)
 
     def plain(self, node: Any) -> Any:
-        return yaml.SafeLoader("").construct_object(node, deep=True)
+        try:
+            return yaml.SafeLoader("").construct_object(node, deep=True)
+        except (yaml.YAMLError, ValueError, TypeError, LookupError) as error:  # a tag that its text belies: !!int foo
+            what = getattr(error, "problem", None) or error
+            raise self.error(node, f"not a value that YAML can read: {what}") from error

@@ -26,11 +26,14 @@ def check_order(source: str, steps: Sequence[Step]) -> None:
     masked: Step | None = None
     for index, step in enumerate(steps):
         if masked is not None and step.kind != "rtn":
+            # What changes float weights may come first; what rounds them may not, for the pattern needs floats itself.
+            earlier = step.transforms and step.kind != "qat"
+            advice = f"put {step.kind} before it" if earlier else f"use rtn instead of {step.kind}"
             raise _error(
                 source,
                 step.line,
-                f"{step.kind} would fill the zeros of the 2:4 pattern (line {masked.line}); only rtn keeps them: put "
-                f"{step.kind} before it or leave one of them out",
+                f"{step.kind} would fill the zeros of the 2:4 pattern (line {masked.line}), which only rtn keeps: "
+                f"{advice}, or leave one of them out",
             )
         if step.kind == "distill" and not step.options["teacher"] and not index:
             raise _error(
@@ -68,6 +71,12 @@ def check_format(source: str, kind: str, steps: Sequence[Step]) -> None:
                 source,
                 step.line,
                 f"the classic {kind} format knows no quantized inputs, for which qat trains; use format: master",
+            )
+        if step.options.get("activations"):
+            raise _error(
+                source,
+                step.line_of("activations"),
+                f"the classic {kind} format knows no quantized inputs; use format: master",
             )
         bits = step.options.get("bits")
         if bits is not None and bits not in allowed:

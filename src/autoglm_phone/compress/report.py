@@ -91,9 +91,10 @@ class _Report:
     def all(self) -> dict[str, Any]:
         s = self.settings
         source = "" if s.calibration is None else hashlib.sha256(s.calibration.read_bytes()).hexdigest()
+        rounding = ["8-bit inputs"] if any(spec.activation_bits for spec in self.config.modules.values()) else []
         work: dict[str, tuple[list[Any], Callable[[], Any]]] = {
             "size": ([], self._size),
-            "predictions": ([s.samples, source], self._predictions),
+            "predictions": ([s.samples, source, *rounding], self._predictions),
             "sensitivity": ([s.sensitive, source], self._sensitivity),
             "latency": ([s.rounds, os.cpu_count()], self._latency),
             "quality": ([s.count], self._quality),

@@ -47,12 +47,17 @@ def measure(
     device: torch.device,
     seed: int = 0,
     say: Callable[[str], None] = lambda line: None,
+    folder: Path | None = None,
 ) -> Costs:
-    """The cost of each module at each width, from one backward pass over the samples."""
+    """The cost of each module at each width, from one backward pass over the samples.
+
+    Args:
+        folder: for states that wait for the way back (`walk.back`).
+    """
     cost: dict[str, dict[int, float]] = {}
     gradients: list[Tensor | None] = [None] * len(samples)
     generator = torch.Generator(device=device).manual_seed(seed)
-    for visit in back(architecture, source, samples, device):
+    for visit in back(architecture, source, samples, device, folder=folder):
         unit, module = visit.unit, visit.module
         plans = {name[len(unit.prefix) :]: p for name, p in plan.of_unit(unit.name).items()}
         factors, gradients = _backward(visit, gradients, set(plans), generator)
@@ -157,11 +162,14 @@ def _backward(
             if out.grad is None:
                 continue
             g = out.grad.reshape(-1, out.shape[-1])
-            hessian, square, count = sums.get(name, (torch.zeros(x.shape[1], x.shape[1], device=x.device), None, 0))  # type: ignore[assignment]
-            square = g.square().sum(0) if square is None else square + g.square().sum(0)
-            sums[name] = (hessian + x.T @ x, square, count + x.shape[0])
+            if name not in sums:
+                sums[name] = (torch.zeros(x.shape[1], x.shape[1], device=x.device), g.new_zeros(g.shape[1]), 0)
+            hessian, square, count = sums[name]
+            hessian += x.T @ x  # in place: 0.75 GB for the widest matrix of 9B
+            square += g.square().sum(0)
+            sums[name] = (hessian, square, count + x.shape[0])
     # Σ_n g² · x xᵀ ≈ (Σ g²)(Σ x xᵀ) / N, and the KL is per predicted token.
-    return {n: (h / max(c, 1), s / max(tokens, 1)) for n, (h, s, c) in sums.items()}, passed
+    return {n: (h.div_(max(c, 1)), s / max(tokens, 1)) for n, (h, s, c) in sums.items()}, passed
 
 
 def _recorder(name: str, into: dict[str, tuple[Tensor, Tensor]]) -> Callable[..., None]:

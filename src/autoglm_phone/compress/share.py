@@ -1,15 +1,20 @@
-"""Sharing: pairs of matrices of towers and decoder become one, chosen by how little their outputs change.
+"""Sharing: pairs of matrices of one shape become one, chosen by how little their outputs change.
 
 Two matrices of one shape, read with second moments A and B of their inputs, are best replaced by
 M = (W₁A + W₂B)(A + B)⁻¹ (RegMean: Jin et al. 2023); what is lost is the sum of both relative output errors at M.
 Pairs are taken greedily by loss a byte, each matrix at most once, until the volume asked for is gone. Biases, norms and
 gates stay each place's own: they are few, and let one matrix serve two places. Training heals what is lost (`distill`).
 
+`pairs: any` takes any two matrices of one shape, two decoder layers' too: most of a model's bytes are there, so nothing
+else reaches 20 %. `pairs: across` takes one matrix each of two parts: vision tower, audio tower, decoder.
+
 The tied tensor is stored once. config.json maps the other place's tensor to it: `shared_weights` (models.shared).
 """
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,13 +92,49 @@ def by_structure(opened: Opened, step: Step, recipe: Recipe) -> dict[str, str]:
     Raises:
         ConfigError: there are too few matrices of like shape.
     """
-    shapes = candidates(opened)
     seen: dict[tuple[int, ...], list[str]] = {}
-    for name, shape in shapes.items():
+    for name, shape in candidates(opened).items():
         seen.setdefault(shape, []).append(name)
-    pairs = [Tie(a, b, s[0] * s[1]) for s, names in seen.items() for a, b in zip(names[::2], names[1::2], strict=False)]
-    elements = sum(count for count, _ in opened.sizes.values())
-    return to_map(take(pairs, int(step.options["volume"] * elements), step, recipe))
+    find = _fewest_across if step.options["pairs"] == "across" else _in_turn
+    pairs = [Tie(first, second, math.prod(shape)) for shape, names in seen.items() for first, second in find(names)]
+    return to_map(take(pairs, _wanted(opened, step, recipe), step, recipe))
+
+
+def _in_turn(names: Sequence[str]) -> list[tuple[str, str]]:
+    return list(zip(names[::2], names[1::2], strict=False))
+
+
+def _fewest_across(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of different parts, as many as are certain whatever is measured: no order of taking them leaves fewer.
+
+    That is the size of the second largest part: each of its matrices finds a partner, and the smaller parts' may be
+    those partners.
+    """
+    parts: dict[str, list[str]] = {}
+    for name in names:
+        parts.setdefault(part(name), []).append(name)
+    by_size = sorted(parts.values(), key=len)
+    if len(by_size) < 2:
+        return []
+    second = by_size[-2]
+    partners = [name for group in by_size[:-2] for name in group] + by_size[-1]
+    order = {name: place for place, name in enumerate(names)}
+    pairs = [sorted(pair, key=order.__getitem__) for pair in zip(second, partners, strict=False)]
+    return [(first, other) for first, other in pairs]
+
+
+def part(name: str) -> str:
+    """ "vision", "audio" or "decoder": where a matrix is."""
+    tower = name.split(".")[1]
+    return tower if tower in ("vision", "audio") else "decoder"
+
+
+def _wanted(opened: Opened, step: Step, recipe: Recipe) -> int:
+    """Elements that are to go."""
+    made = int(step.options["volume"] * sum(count for count, _ in opened.sizes.values()))
+    if made < 1:
+        raise recipe.error(step.line_of("volume"), f"volume: {step.options['volume']} is less than one parameter")
+    return made
 
 
 def take(pairs: Sequence[Tie], wanted: int, step: Step, recipe: Recipe) -> list[Tie]:
@@ -112,7 +153,8 @@ def take(pairs: Sequence[Tie], wanted: int, step: Step, recipe: Recipe) -> list[
         raise recipe.error(
             step.line_of("volume"),
             f"only {saved:,} of the {wanted:,} parameters that volume: {step.options['volume']} asks for can be tied "
-            "away; ask for less",
+            f"away with pairs: {step.options['pairs']}; ask for less"
+            + (", or for pairs: any" if step.options["pairs"] == "across" else ""),
         )
     return taken
 
@@ -141,19 +183,22 @@ def share(task: Task) -> Path:
     names = list(known)
     for index, first in enumerate(names):
         for second in names[index + 1 :]:
+            if step.options["pairs"] == "across" and part(first) == part(second):
+                continue
             if known[first].weight.shape == known[second].weight.shape:
                 _, losses = merge(known[first], known[second])
                 ties.append(Tie(first, second, known[first].weight.numel(), losses))
     ties.sort(key=lambda tie: sum(tie.losses) / tie.size)
-    elements = sum(count for count, _ in opened.sizes.values())
-    chosen = take(ties, int(step.options["volume"] * elements), step, task.recipe)
+    chosen = take(ties, _wanted(opened, step, task.recipe), step, task.recipe)
     merged = {tie.first + ".weight": merge(known[tie.first], known[tie.second])[0] for tie in chosen}
     saved = 0
     for tie in chosen:
         saved += opened.sizes[tie.second + ".weight"][1]
         say(f"share {tie.second} = {tie.first}: output errors {tie.losses[0]:.2f} and {tie.losses[1]:.2f}")
     total = sum(size for _, size in opened.sizes.values())
-    say(f"{len(chosen)} pairs, {saved / 1e6:.2f} of {total / 1e6:.2f} MB saved ({saved / total:.1%})")
+    kinds = Counter(" with ".join(sorted((part(tie.first), part(tie.second)))) for tie in chosen)
+    said = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    say(f"{len(chosen)} pairs ({said}), {saved / 1e6:.2f} of {total / 1e6:.2f} MB saved ({saved / total:.1%})")
     report = {"saved_bytes": saved, "float_bytes": total, "ties": [vars(tie) for tie in chosen]}
     config = task.config()
     config[FIELD] = {**config.get(FIELD, {}), **to_map(chosen)}

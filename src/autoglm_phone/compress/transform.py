@@ -7,7 +7,6 @@ a killed run goes on after the last of them. `shaped` says beforehand, from shap
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,14 @@ import torch
 
 from autoglm_phone.compress import share
 from autoglm_phone.compress.calibrate import Sample
-from autoglm_phone.compress.files import write_text
+from autoglm_phone.compress.delivery import deliver
 from autoglm_phone.compress.opening import Opened, open_model, open_shape
 from autoglm_phone.compress.progress import Say, silent
 from autoglm_phone.compress.prune import prune, pruned_config
 from autoglm_phone.compress.recipe import TRANSFORMS, Recipe, Step
 from autoglm_phone.compress.task import Task
+from autoglm_phone.errors import AutoGLMError
+from autoglm_phone.models import registry
 
 
 def steps_for(recipe: Recipe, family: str) -> list[Step]:
@@ -98,16 +99,9 @@ def run(
 
 
 def finish(opened: Opened, work: Path, out: Path, recipe: str, float_bytes: int) -> Path:
-    """The result of a recipe that only transforms: the last step's folder, moved to where it belongs."""
-    kept = reports(work)
-    for file in sorted(opened.folder.iterdir()):
-        if file.name != "config.json":
-            file.replace(out / file.name)
-    report = {"recipe": recipe, "bytes": volume(opened), "float_bytes": float_bytes, "steps": kept}
-    write_text(out / "compression.json", json.dumps(report, indent=1) + "\n")
-    (opened.folder / "config.json").replace(out / "config.json")  # last: with it, the folder is a model
-    shutil.rmtree(work)
-    return out
+    """The result of a recipe that only transforms: the last step's checkpoint, put where it belongs."""
+    report = {"recipe": recipe, "bytes": volume(opened), "float_bytes": float_bytes, "steps": reports(work)}
+    return deliver(opened.folder, out, work, report)
 
 
 def reports(work: Path) -> dict[str, Any]:
@@ -117,6 +111,12 @@ def reports(work: Path) -> dict[str, Any]:
 
 def _check(step: Step, recipe: Recipe, opened: Opened) -> None:
     if opened.architecture.family == "native":
+        teacher = step.options.get("teacher")
+        if teacher and not (Path(teacher) / "progress.json").exists():  # a training run; else it is a model
+            try:
+                registry.locate(teacher)
+            except AutoGLMError as error:
+                raise recipe.error(step.line_of("teacher"), f"teacher {teacher!r}: {error}") from error
         return
     if step.kind == "share":
         raise recipe.error(

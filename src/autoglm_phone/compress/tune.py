@@ -4,7 +4,8 @@ They move by Adam on KL(float ‖ quantized) at the replies' tokens (the second 
 with the KL in place of the language loss). Layer by layer methods can't see how errors add up to the output; this can,
 and the size does not change. With a `codes` rate, each code has a place that starts in the middle of its cell: only
 where gradients agree over many steps does it reach a neighbour's, and rounding lets them pass (straight-through).
-It holds the whole model in memory, so it is for models that fit; recipes for larger ones leave it out.
+It holds the whole model in memory as floats, so a recipe that asks for it is refused for models of more than
+`plan.TUNED_MOST` weights, before any work.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from autoglm_phone.compress.calibrate import Sample
 from autoglm_phone.compress.plan import EMBEDDING, HEAD
 from autoglm_phone.compress.timing import stage
 from autoglm_phone.compress.units import Architecture, Source, State, Unit, forward, move, num_bytes
+from autoglm_phone.compress.waiting import WaitingStates
 
 
 @dataclass
@@ -81,22 +83,31 @@ def walk(
 
 
 def back(
-    architecture: Architecture, source: Source, samples: Sequence[Sample], device: torch.device
+    architecture: Architecture,
+    source: Source,
+    samples: Sequence[Sample],
+    device: torch.device,
+    *,
+    folder: Path | None = None,
+    room: int | None = None,
 ) -> Iterator[Visit]:
     """The decoder's units from the output head to the one behind the embedding.
 
-    The states in front of all of them wait for it, so the samples should be few.
+    The states in front of all of them wait for it, in memory up to a limit and then in files (`waiting`).
+
+    Args:
+        folder: for the files. room: bytes of waiting states in memory, instead of the limit there.
     """
-    units = {unit.name for unit in architecture.stages()[-1].units}
-    passed = [
-        (visit.unit, visit.states)
-        for visit in walk(architecture, source, samples, device, head=True)
-        if visit.unit.name in units
-    ]
-    for unit, states in reversed(passed):
-        if unit.name == EMBEDDING:
-            return
-        yield Visit(unit, source, states, device)
+    units = {unit.name for unit in architecture.stages()[-1].units} - {EMBEDDING}
+    passed: list[Unit] = []
+    with WaitingStates(folder, room) as waiting:
+        for visit in walk(architecture, source, samples, device, head=True):
+            if visit.unit.name in units:
+                waiting.put(visit.states)
+                passed.append(visit.unit)
+        visit = None  # type: ignore[assignment]  # its states wait, too
+        while passed:
+            yield Visit(passed.pop(), source, waiting.take(), device)
 
 
 def differentiate(visit: Visit, state: State, gradient: Tensor | None, generator: torch.Generator) -> Tensor | None:

@@ -3,7 +3,7 @@
 Which format a folder holds is read from config.json's `quantization_config`, never guessed:
 
 - "autoglm": our master (compress/formats/master.py); its checksums are compared before anything is read;
-- "compressed-tensors", "awq" and "gptq": as `public_formats` says.
+- "compressed-tensors", "awq" and "gptq": as `public_formats` says; of our own exports the index has checksums.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ def open_weights(
     """The folder's tensors, plain or packed.
 
     Raises:
-        CheckpointError: a shard is missing, truncated, or not the one whose checksum config.json holds; it is named.
+        CheckpointError: a shard is missing, truncated, or not the one whose checksum config.json (or, of an export, the
+            index) holds; it is named.
     """
     checkpoint = Checkpoint(folder, rename)
     if found is None:
@@ -111,6 +112,7 @@ def open_weights(
         master.verify(folder, found.master)
         table = _master_table(found.master, rename)
     else:
+        master.verify_sums(folder, master.index_sums(folder), master.INDEX)
         table = public_formats.table(folder, checkpoint, found.method, found.config)
     return QuantizedCheckpoint(checkpoint, table)
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autoglm_phone.errors import CheckpointError, ConfigError
 from autoglm_phone.train.adapters_cli import merge, qlora
+
+if TYPE_CHECKING:
+    from autoglm_phone.train.trainer import TrainConfig
 
 app = typer.Typer(help="Train the native family on the world.", invoke_without_command=True, no_args_is_help=False)
 
 Folder = Annotated[Path, typer.Option()]
+_LEAST_TOKENS = 512  # 256 bytes, the special tokens, and something to merge
 
 
 @app.callback()
@@ -32,7 +37,9 @@ def run(
     kl: Annotated[float, typer.Option(help="weight of the teacher's predictions")] = 1.0,
     hidden: Annotated[float, typer.Option(help="weight of the teacher's boundary states")] = 0.5,
     top_k: Annotated[int, typer.Option(help="the teacher's tokens that count one by one")] = 64,
-    workers: Annotated[int, typer.Option(help="data processes per GPU")] = max(1, (os.cpu_count() or 2) - 1),
+    workers: Annotated[int, typer.Option(help="data processes per GPU; 0: the trainer draws")] = max(
+        1, (os.cpu_count() or 2) - 1
+    ),
     plan: Annotated[
         str, typer.Option(help="micro-batches of a step, comma-separated")
     ] = "image,text/2,audio/2+1,joint/4",
@@ -52,11 +59,6 @@ def run(
     from autoglm_phone.train.muon import OptimConfig
     from autoglm_phone.train.trainer import TrainConfig, Trainer
 
-    if not (prepared / "tokenizer.json").exists():
-        typer.echo(f"{prepared} holds no tokenizer; preparing it first (a few minutes)")
-        from autoglm_phone.train.prepare import prepare as look_through
-
-        look_through(prepared)
     sizes = BatchSizes(2048, 2, 3, 4, 2) if small else BatchSizes()
     kinds = ("text", "image", "audio", "joint")
     config = TrainConfig(
@@ -66,8 +68,41 @@ def run(
         reuse={k: min(reuse, 1.5) if k == "text" else reuse for k in kinds},
         sizes=sizes, optim=OptimConfig(muon_lr=muon_lr, adam_lr=adam_lr), log_every=1 if small else 20,
     )  # fmt: skip
+    _check_start(config)
+    _ready(prepared)
     state = Trainer(config).run()
     typer.echo(f"step {state.step}, {state.elapsed:.0f} s, {state.tokens:,} tokens, {state.samples:,} samples → {out}")
+
+
+def _check_start(config: TrainConfig) -> None:
+    """Everything that a run starts from, looked at before minutes of preparing. Raises ConfigError, CheckpointError."""
+    if config.resume and config.init_from is not None:
+        raise ConfigError("--resume goes on with the run's own weights; leave --init-from out", param="init_from")
+    if config.resume and not (config.out / "progress.json").exists():
+        raise CheckpointError(
+            f"{config.out} holds no checkpoint to resume from; start without --resume", param="resume"
+        )
+    for flag, folder in (("--init-from", config.init_from), ("--teacher", config.teacher)):
+        if folder is not None and not (folder / "progress.json").exists() and not any(folder.glob("*.safetensors")):
+            raise CheckpointError(f"{flag}: {folder} holds neither a training run nor a model's safetensors")
+
+
+def _ready(prepared: Path) -> None:
+    """Prepares the folder if nothing is in it yet."""
+    from autoglm_phone.train.vocabularies import TOKENIZER, read_vocabularies
+
+    if (prepared / TOKENIZER).exists():
+        read_vocabularies(prepared)
+        return
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # each process would write the same files
+        raise ConfigError(
+            f"{prepared} holds no tokenizer; run `autoglm-phone train prepare --out {prepared}` once before torchrun",
+            param="prepared",
+        )
+    typer.echo(f"{prepared} holds no tokenizer; preparing it first (a few minutes)")
+    from autoglm_phone.train.prepare import prepare as look_through
+
+    look_through(prepared)
 
 
 @app.command()
@@ -80,7 +115,15 @@ def prepare(
 ) -> None:
     """Look through the world once: tokenizer, CTC characters, glyph inventory."""
     from autoglm_phone.train.prepare import prepare as look_through
+    from autoglm_phone.train.vocabularies import CTC, TOKENIZER, require
 
+    for name, value in (("text-samples", text_samples), ("media-samples", media_samples)):
+        if value < 1:
+            raise ConfigError(f"--{name} must be at least 1, not {value}", param=name)
+    if vocab_size < _LEAST_TOKENS:
+        raise ConfigError(f"--vocab-size must be at least {_LEAST_TOKENS}, not {vocab_size}", param="vocab_size")
+    if base is not None:
+        require(base, (TOKENIZER, CTC))
     sizes = look_through(out, base=base, text_samples=text_samples, media_samples=media_samples, vocab_size=vocab_size)
     typer.echo(f"wrote {out}: {sizes}")
 
@@ -101,14 +144,24 @@ def score(
     from autoglm_phone.train.distill import load_model
     from autoglm_phone.train.evaluate import evaluate
     from autoglm_phone.train.mixture import KINDS
+    from autoglm_phone.train.vocabularies import read_vocabularies
 
-    model = load_model(run, (prepared / "ctc_vocab.txt").read_text().rstrip("\n"))
+    every = [c for table in KINDS.values() for c in table]
+    names = categories.split(",") if categories else every
+    if unknown := [name for name in names if name not in every]:
+        raise ConfigError(f"unknown category {unknown[0]!r}; known are {', '.join(every)}", param="categories")
+    if split not in ("train", "val", "test"):
+        raise ConfigError(f"--split {split!r} is unknown; use train, val or test", param="split")
+    for flag, value in (("count", count), ("workers", workers)):
+        if value < 1:
+            raise ConfigError(f"--{flag} must be at least 1, not {value}", param=flag)
+    vocabularies = read_vocabularies(prepared)
+    model = load_model(run, vocabularies.ctc)
     if torch.cuda.is_available():
         model.to(torch.device("cuda"))  # type: ignore[arg-type]
-    names = categories.split(",") if categories else [c for table in KINDS.values() for c in table]
     typer.echo(f"{run}: {count} {split} samples a category")
     table = evaluate(
-        model, (prepared / "tokenizer.json").read_text(), names, count=count, split=split, workers=workers,  # type: ignore[arg-type]
+        model, vocabularies.tokenizer_json, names, count=count, split=split, workers=workers,  # type: ignore[arg-type]
         dump=None if out is None else out / "wrong.txt",
     )  # fmt: skip
     if out is not None:
@@ -121,7 +174,9 @@ def bundle_command(
 ) -> None:
     """Write the model folder of a finished run (of any preset): bf16 shards of at most 15 MiB, configs, tokenizer."""
     from autoglm_phone.train.bundle import bundle, preset_of
+    from autoglm_phone.train.vocabularies import require
 
+    require(prepared)
     for path in bundle(run, prepared, out, preset_of(run)):
         typer.echo(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
 
@@ -131,4 +186,6 @@ app.command("merge")(merge)
 
 
 if __name__ == "__main__":
-    app()
+    from autoglm_phone.cli import one_line
+
+    one_line(lambda: typer.main.get_command(app)(prog_name="autoglm-phone train", standalone_mode=False))

@@ -82,12 +82,17 @@ def _work(source: Source, lane: int, lives: int, pipe: Connection, folder: Path)
 class Crew:
     """Iterates over the batches of `size` workers in the order in which they are ready.
 
+    Args:
+        lost: told the lane of a worker that died, before its successor starts.
+
     Raises:
         EngineError: more than `max_deaths` workers died.
     """
 
-    def __init__(self, source: Source, size: int, *, max_deaths: int = 200):
-        self.source = source
+    def __init__(
+        self, source: Source, size: int, *, max_deaths: int = 200, lost: Callable[[int], None] = lambda lane: None
+    ):
+        self.source, self.lost = source, lost
         self.max_deaths = max_deaths
         self.deaths = 0
         self.context = mp.get_context("fork")
@@ -128,6 +133,7 @@ class Crew:
         log.warning("data worker %d ended with code %s; a new one takes over", lane, process.exitcode)
         if self.deaths > self.max_deaths:
             raise EngineError(f"{self.deaths} data workers died; the world's renderers do not work on this machine")
+        self.lost(lane)
         self._start(lane)
 
     def close(self) -> None:

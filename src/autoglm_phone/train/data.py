@@ -221,7 +221,7 @@ class WorldStream:
     def __call__(self, worker: int = 0, lives: int = 0) -> Iterator[Batch]:
         lane, lanes = self.rank * self.workers + worker, self.world * self.workers
         rng = random.Random(f"{self.seed}/{lane}/{self.offset}/{lives}")
-        encoder = Encoder(Tokenizer.from_str(self.tokenizer_json))
+        encoder = self.encoder()
         spent = dict.fromkeys(self.kinds, 0.0)
         pending: dict[Any, list[Item]] = {}
         index = self.offset + lane + lives * 1_000_003 * lanes
@@ -230,26 +230,37 @@ class WorldStream:
             share = {k: self.sizes.worker_share[k] for k in self.kinds}
             kind = min(self.kinds, key=lambda k: spent[k] / share[k])
             began = time.perf_counter()
-            table = KINDS[kind]
-            category = rng.choices(list(table), list(table.values()))[0]
+            item = None
             try:
-                item = self._item(registry.generate(category, self.split, index, self.seed), encoder, rng)
+                item = self.draw(kind, index, encoder, rng)
             except Exception:
                 failures += 1
                 if failures > 100 + index // 50:
                     raise
-                log.exception("sample %s/%s/%s was left out", category, self.split, index)
-                item = None
+                log.exception("sample %s/%s of %s was left out", self.split, index, kind)
             index += lanes
-            if item is not None:
-                key = self._bucket(kind, item)
-                if key is not None:
-                    pending.setdefault(key, []).append(item)
-                    batch = self._emit(kind, key, pending)
-                    if batch is not None:
-                        batch.index = index
-                        yield batch
+            batch = None if item is None else self.gather(kind, item, pending)
+            if batch is not None:
+                batch.index = index
+                yield batch
             spent[kind] += time.perf_counter() - began
+
+    def encoder(self) -> Encoder:
+        return Encoder(Tokenizer.from_str(self.tokenizer_json))
+
+    def draw(self, kind: str, index: int, encoder: Encoder, rng: random.Random) -> Item:
+        """Sample number `index` of a category of this kind, which `rng` chooses."""
+        table = KINDS[kind]
+        category = rng.choices(list(table), list(table.values()))[0]
+        return self._item(registry.generate(category, self.split, index, self.seed), encoder, rng)
+
+    def gather(self, kind: str, item: Item, pending: dict[Any, list[Item]]) -> Batch | None:
+        """Put a sample with its like; the batch, if that makes one. It may be of another kind than its category is."""
+        key = self._bucket(kind, item)
+        if key is None:
+            return None
+        pending.setdefault(key, []).append(item)
+        return self._emit(kind, key, pending)
 
     def _item(self, sample: Sample, encoder: Encoder, rng: random.Random) -> Item:
         sights = Sights(sample.pictures[0]) if len(sample.pictures) == 1 and not sample.clips else None

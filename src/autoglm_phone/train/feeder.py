@@ -101,21 +101,33 @@ class Feeder:
             for batch in self.loader:
                 if self.stopped:
                     return
-                shelf = self.shelves[batch.kind]
                 self.last_index = max(self.last_index, batch.index)
-                if len(shelf.fresh) < FRESH_LIMIT:  # else dropped: to wait would starve another kind
+                if self._wanted(batch):
                     moved = self._move(batch)
                     with self.lock:
-                        shelf.arrived += 1
-                        shelf.fresh.append(moved)
+                        self._keep(moved)
                         self.lock.notify_all()
                 with self.lock:
-                    while all(len(s.fresh) >= FRESH_LIMIT for s in self.shelves.values()) and not self.stopped:
+                    while self._full() and not self.stopped:
                         self.lock.wait(1.0)  # the GPU is the slower side
         except BaseException as failure:  # handed to the training thread, which raises it
             with self.lock:
                 self.failure = failure
                 self.lock.notify_all()
+
+    def _wanted(self, batch: Batch) -> bool:
+        return len(self.shelves[batch.kind].fresh) < FRESH_LIMIT  # else dropped: to wait would starve another kind
+
+    def _keep(self, batch: Batch) -> None:
+        shelf = self.shelves[batch.kind]
+        shelf.arrived += 1
+        shelf.fresh.append(batch)
+
+    def _full(self) -> bool:
+        return all(len(shelf.fresh) >= FRESH_LIMIT for shelf in self.shelves.values())
+
+    def _take(self, kind: str) -> Batch | None:
+        return self.shelves[kind].take(self.rng)
 
     def _move(self, batch: Batch) -> Batch:
         if self.stream is None:
@@ -136,7 +148,7 @@ class Feeder:
             while True:
                 if self.failure is not None:
                     raise EngineError("the data workers stopped; the error above says why") from self.failure
-                batch = self.shelves[kind].take(self.rng)
+                batch = self._take(kind)
                 if batch is not None:
                     self.lock.notify_all()
                     if self.stream is not None:

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autoglm_phone.backends.quantized import BLOCK, PackedWeight, Stacked, stack
-from autoglm_phone.backends.quantized_blocks import quantize_rows
+from autoglm_phone.backends.quantized import PackedWeight, Stacked, block_of, stack
+from autoglm_phone.backends.quantized_blocks import round_rows
 from autoglm_phone.errors import CheckpointError, NotBuiltError
 from autoglm_phone.models import registry
 from autoglm_phone.models.glm4v.weights import engine_name
@@ -84,8 +84,7 @@ class _Product(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: PackedWeight) -> Tensor:
         ctx.held = weight
         if weight.activation_bits == 8:  # as the engine runs it; gradients go straight through the rounding
-            codes, steps = quantize_rows(x)
-            x = (codes.float() * steps).to(x.dtype)
+            x = round_rows(x).to(x.dtype)
         y = x.new_empty(x.shape[0], weight.shape[0])
         for rows in _blocks(weight):
             y[:, rows] = F.linear(x, weight.take(rows).dequantize(x.dtype))
@@ -105,8 +104,7 @@ class _Product(torch.autograd.Function):
 
 def _blocks(weight: PackedWeight) -> list[slice]:
     rows, columns = weight.shape
-    # On a GPU a few large products; on a CPU what stays in its caches.
-    step = max(1, (BLOCK if weight.codes.device.type == "cpu" else 32 * BLOCK) // columns)
+    step = max(1, block_of(weight.codes.device) // columns)
     return [slice(start, min(rows, start + step)) for start in range(0, rows, step)]
 
 

@@ -41,3 +41,17 @@ class BatchSizes:
         """The same mixture in larger or smaller batches."""
         counts = {name: max(2, round(getattr(self, name) * factor)) for name in ("images", "clips", "joint")}
         return replace(self, text_tokens=max(2048, round(self.text_tokens * factor)), **counts)
+
+
+def due(plan: tuple[str, ...], step: int, rank: int = 0) -> list[str]:
+    """The kinds of micro-batch of this step: "kind" always, "kind/n" in every n-th step, "kind/n+k" k steps earlier.
+
+    Each GPU counts from its own rank, so that they take turns.
+    """
+    kinds = []
+    for entry in plan:
+        kind, _, rhythm = entry.partition("/")
+        every, _, shift = rhythm.partition("+")
+        if (step + rank + int(shift or 0)) % int(every or 1) == 0:
+            kinds.append(kind)
+    return kinds

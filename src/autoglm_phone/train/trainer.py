@@ -7,10 +7,11 @@ The schedule runs on time, not steps (`minutes`): warm-up, plateau, linear decay
 
 from __future__ import annotations
 
-import json
 import logging
+import math
 import os
 import random
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,25 +22,34 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from autoglm_phone.errors import ConfigError
 from autoglm_phone.models.native.configuration import preset
 from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
 from autoglm_phone.train.crew import Crew
 from autoglm_phone.train.data import Batch, WorldStream
 from autoglm_phone.train.distill import DistillConfig, config_of, load_teacher
+from autoglm_phone.train.draws import Draws, TimedFeeder, Timetable
 from autoglm_phone.train.feeder import Feeder
-from autoglm_phone.train.mixture import BatchSizes
+from autoglm_phone.train.mixture import KINDS, BatchSizes, due
 from autoglm_phone.train.muon import MuonAdam, OptimConfig
 from autoglm_phone.train.objective import Objective, speech_seconds
 from autoglm_phone.train.state import Progress, load_run, load_weights, save_run
+from autoglm_phone.train.vocabularies import read_vocabularies
 from autoglm_phone.train.world.fillings import WORLD_SEED
 
 log = logging.getLogger(__name__)
 AGREE_EVERY = 10  # steps between looks at the clock
+TRAINED = ("mini", "pro")  # the presets with a recipe; 9b is a shape to measure with
+_ENTRY = re.compile(r"(\w+)(/[1-9]\d{0,3}(\+\d{1,4})?)?")  # of a plan
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training run. `minutes` is the length of the whole schedule, `call_seconds` that of this call."""
+    """One training run. `minutes` is the length of the whole schedule, `call_seconds` that of this call.
+
+    Raises:
+        ConfigError: an unknown preset, or a value out of its bounds.
+    """
 
     preset: str = "mini"
     prepared: Path = Path("runs/prepared")  # tokenizer.json, ctc_vocab.txt, glyph_vocab.json
@@ -55,7 +65,7 @@ class TrainConfig:
     teacher: Path | None = None  # model folder or run to learn from
     distill: DistillConfig = field(default_factory=DistillConfig)
     qat: tuple[str, ...] = ()  # linears that train with fake int8, by their names in the model
-    workers: int = max(1, (os.cpu_count() or 2) - 1)
+    workers: int = max(1, (os.cpu_count() or 2) - 1)  # 0: the trainer's own process draws
     seed: int = WORLD_SEED
     # Micro-batches of one optimizer step on one GPU, see `due`. The GPUs of a run take turns: with two or more, every
     # step holds every kind.
@@ -63,6 +73,8 @@ class TrainConfig:
     reuse: dict[str, float] = field(default_factory=lambda: {"text": 1.5, "image": 3.0, "audio": 3.0, "joint": 3.0})
     capacity: dict[str, int] = field(default_factory=lambda: {"text": 64, "image": 400, "audio": 400, "joint": 200})
     warmup_steps: int = 150
+    # The same bits however often the run is cut: what a step reads and draws follows from seed and step (`draws`).
+    repeatable: bool = False
     decay_from: float = 0.55  # fraction of the schedule after which the learning rate falls linearly
     floor: float = 0.02
     layer_dropout: float = 0.06  # of the deepest layer; the first is never dropped
@@ -73,19 +85,33 @@ class TrainConfig:
     sizes: BatchSizes = field(default_factory=BatchSizes)
     optim: OptimConfig = field(default_factory=OptimConfig)
 
-
-def due(plan: tuple[str, ...], step: int, rank: int = 0) -> list[str]:
-    """The kinds of micro-batch of this step: "kind" always, "kind/n" in every n-th step, "kind/n+k" k steps earlier.
-
-    Each GPU counts from its own rank, so that they take turns.
-    """
-    kinds = []
-    for entry in plan:
-        kind, _, rhythm = entry.partition("/")
-        every, _, shift = rhythm.partition("+")
-        if (step + rank + int(shift or 0)) % int(every or 1) == 0:
-            kinds.append(kind)
-    return kinds
+    def __post_init__(self) -> None:
+        if self.preset not in TRAINED:
+            raise ConfigError(f"unknown preset {self.preset!r} to train; use {' or '.join(TRAINED)}", param="preset")
+        for entry in self.plan:
+            found = _ENTRY.fullmatch(entry)
+            if found is None or found[1] not in KINDS:
+                raise ConfigError(
+                    f"--plan: {entry!r} must be one of {', '.join(KINDS)}, with /n or /n+k behind it if it does not "
+                    "come in every step",
+                    param="plan",
+                )
+        optim, teaching = self.optim, self.distill
+        above_zero = {
+            "minutes": self.minutes, "call-seconds": self.call_seconds, "muon-lr": optim.muon_lr,
+            "adam-lr": optim.adam_lr, **{f"reuse of {kind}": uses for kind, uses in self.reuse.items()},
+        }  # fmt: skip
+        for name, value in above_zero.items():
+            if not 0 < value < math.inf:
+                raise ConfigError(f"--{name} must be above 0, not {value:g}", param=name)
+        for name, value in (("decay-from", self.decay_from), ("floor", self.floor)):
+            if not 0 <= value <= 1:
+                raise ConfigError(f"--{name} must lie between 0 and 1, not {value:g}", param=name)
+        kl, hidden, top_k = teaching.kl, teaching.hidden, teaching.top_k
+        least_of = (("workers", self.workers, 0), ("kl", kl, 0), ("hidden", hidden, 0), ("top-k", top_k, 1))
+        for name, value, least in least_of:
+            if not least <= value < math.inf:
+                raise ConfigError(f"--{name} must be at least {least}, not {value:g}", param=name)
 
 
 def trained_exit(exits: Sequence[int], step: int) -> int:
@@ -122,9 +148,8 @@ class Trainer:
             if not dist.is_initialized():
                 dist.init_process_group("nccl" if cuda else "gloo")
             self.control = dist.new_group(backend="gloo")  # on the CPU: asking it does not wait for the GPU
-        self.tokenizer_json = (config.prepared / "tokenizer.json").read_text()
-        ctc_vocab = (config.prepared / "ctc_vocab.txt").read_text().rstrip("\n")
-        self.glyphs: dict[str, int] = json.loads((config.prepared / "glyph_vocab.json").read_text())
+        vocabularies = read_vocabularies(config.prepared)
+        self.tokenizer_json, ctc_vocab, self.glyphs = vocabularies.tokenizer_json, vocabularies.ctc, vocabularies.glyphs
         torch.manual_seed(config.seed)
         if config.model is not None:
             model_config = config_of(config.model, ctc_vocab)
@@ -159,7 +184,6 @@ class Trainer:
                 block.compile(dynamic=True)
             for stage in [*self.objective.model.model.vision.stem.down, *self.objective.model.model.vision.stem.mix]:
                 stage.compile(dynamic=True)
-        self.rng = random.Random(config.seed + self.progress.step)
         self.feeder = self._feeder(ctc_vocab, model_config.vision_config.max_patches)
 
     def _audio(self, ctc_vocab: str) -> dict[str, Any]:
@@ -192,6 +216,11 @@ class Trainer:
             seed=config.seed, rank=self.rank, world=self.world, offset=self.progress.data_offset,
             workers=config.workers, max_media=self.objective.model.config.max_media, kinds=kinds,
         )  # fmt: skip
+        if config.repeatable:
+            times = {kind: max(1, round(config.reuse[kind])) for kind in kinds}
+            draws = Draws(stream, Timetable(config.plan, times, self.rank), self.progress.step)
+            self.crew = Crew(draws, config.workers, lost=draws.lost) if config.workers else None
+            return TimedFeeder(iter(self.crew) if self.crew else draws(), self.device, draws)
         self.crew = Crew(stream, config.workers) if config.workers else None
         return Feeder(
             iter(self.crew) if self.crew else stream(), self.device, kinds,
@@ -262,6 +291,8 @@ class Trainer:
         out: dict[str, Tensor] = {}
         waited = 0.0
         kinds = due(config.plan, self.progress.step, self.rank)
+        if config.repeatable:  # augmentation
+            torch.manual_seed(random.Random(f"{config.seed}/{self.rank}/{self.progress.step}").getrandbits(62))
         timed = self.device.type == "cuda" and (self.progress.step + 1) % config.log_every == 0
         for kind in kinds:
             began = self._clock(timed)

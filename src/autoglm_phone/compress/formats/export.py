@@ -67,7 +67,7 @@ def export(folder: Path, out: Path, format: str, *, max_shard_bytes: int = 1 << 
         writer.add(f"{name}.weight", reader.module(name).dequantize(dtype))
     for name, tensor in _plain(reader):
         writer.add(name, tensor)
-    writer.close()
+    writer.close(sums_in_index=True)
     for pattern in _COPIED:
         for file in sorted(folder.glob(pattern)):
             if file.name not in ("config.json", INDEX, "compression.json"):

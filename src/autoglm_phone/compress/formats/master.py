@@ -54,6 +54,7 @@ Kind = Literal["linear", "embedding", "conv"]
 _KINDS = ("linear", "embedding", "conv")
 SCALE_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 PARTS = ("qweight", "scales", "zeros")
+_SUMS = "sha256"  # in the metadata of an index
 
 
 @dataclass(frozen=True)
@@ -205,12 +206,29 @@ def verify(folder: Path, config: MasterConfig) -> None:
     Raises:
         CheckpointError: names the shard that is missing or differs.
     """
-    for shard, expected in config.checksums.items():
+    verify_sums(folder, config.checksums, "config.json")
+
+
+def verify_sums(folder: Path, sums: Mapping[str, str], source: str) -> None:
+    """As `verify`, with {shard: sha256} from `source`, a file of the folder."""
+    for shard, expected in sums.items():
         path = folder / shard
         if Path(shard).name != shard or not path.is_file():
-            raise CheckpointError(f"{path} is missing; config.json lists it: copy it into the folder")
+            raise CheckpointError(f"{path} is missing; {source} lists it: copy it into the folder")
         if sha256(path) != expected:
-            raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one in config.json; copy it again")
+            raise CheckpointError(f"{path} is damaged: its SHA-256 is not the one in {source}; copy it again")
+
+
+def index_sums(folder: Path) -> dict[str, str]:
+    """{shard: sha256} of a folder in a public format that was written here; empty for one of another program.
+
+    They lie in the index's metadata, which other readers pass over.
+    """
+    try:
+        found = json.loads((folder / INDEX).read_text(encoding="utf-8"))["metadata"][_SUMS]
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+    return {str(shard): str(total) for shard, total in found.items()} if isinstance(found, Mapping) else {}
 
 
 def weight_from(tensors: Mapping[str, Tensor], name: str, spec: ModuleSpec) -> QuantizedWeight:
@@ -318,8 +336,12 @@ class ShardWriter:
         self._size += size
         self.total += size
 
-    def close(self) -> dict[str, str]:
-        """Name the shards, write the index; returns {shard: sha256}."""
+    def close(self, *, sums_in_index: bool = False) -> dict[str, str]:
+        """Name the shards, write the index; returns {shard: sha256}.
+
+        Args:
+            sums_in_index: for formats whose configuration has no place for them (`index_sums`).
+        """
         if self._held:
             self._flush()
         names: dict[str, str] = {}
@@ -330,7 +352,8 @@ class ShardWriter:
             path.replace(self.folder / shard)
             names.update(dict.fromkeys(tensors, shard))
         self._hashing.shutdown()
-        index = {"metadata": {"total_size": self.total}, "weight_map": dict(sorted(names.items()))}
+        metadata: dict[str, Any] = {"total_size": self.total} | ({_SUMS: sums} if sums_in_index else {})
+        index = {"metadata": metadata, "weight_map": dict(sorted(names.items()))}
         (self.folder / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
         return sums
 
