@@ -114,3 +114,15 @@ def test_key_sources(tmp_path: Path) -> None:
         read_keys([], file)
     with pytest.raises(ConfigError, match="cannot read"):
         read_keys([], tmp_path / "missing")
+
+
+@pytest.mark.parametrize(("keys", "environment"), [([""], None), (["good", "  "], None), ([], ""), (["good"], " ")])
+def test_an_empty_key_is_refused_instead_of_serving_everybody(keys: list[str], environment: str | None) -> None:
+    with pytest.raises(ConfigError, match="empty"):
+        read_keys(keys, None, environment)
+
+
+def test_a_key_is_what_a_header_can_hold_of_it() -> None:
+    """Blanks around a key never arrive: the header's are taken off."""
+    assert read_keys([" k\n"], None, " e ") == ("k", "e")
+    assert read_keys([], None, None) == ()

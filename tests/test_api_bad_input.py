@@ -89,6 +89,17 @@ def test_broken_pictures(api: Running) -> None:
 def test_broken_sound(api: Running) -> None:
     chat(api, 400, "WAV", messages=clip(b"this is a text file called .wav"))
     assert chat(api, 400, "7200 s", messages=clip(flac(7200)))["code"] == "audio_too_long"
+    whole = io.BytesIO()
+    soundfile.write(whole, np.zeros(16_000, np.int16), 16_000, format="WAV")
+    assert chat(api, 400, "cut off", messages=clip(whole.getvalue()[:3000]))["code"] == "invalid_media"
+    transcribe = f"{api.url}/v1/audio/transcriptions"
+    check(httpx.post(transcribe, files={"file": ("a.wav", whole.getvalue()[:3000])}), 400, "cut off")
+    odd = clip(whole.getvalue())
+    odd[0]["content"][0]["input_audio"]["format"] = "exe"
+    assert chat(api, 400, "format", messages=odd)["param"] == "messages[0].content[0].input_audio.format"
+    for name in ("WAV", "mp3", "audio/x-wav", None):
+        odd[0]["content"][0]["input_audio"]["format"] = name
+        assert httpx.post(api.url + CHAT, json={"messages": odd}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -120,6 +131,11 @@ def test_broken_sound(api: Running) -> None:
         {"stop": ["x"] * 99},
         {"stop": ["x" * 9999]},
         {"stop": 5},
+        {"stop": ""},
+        {"stop": ["x", ""]},
+        {"stream_options": {"include_usage": True}},
+        {"stream_options": {"include_usage": True}, "stream": False},
+        {"enable_thinking": True, "chat_template_kwargs": {"enable_thinking": False}},
         {"stop_token_ids": [-1]},
         {"stop_token_ids": [10**9]},
         {"min_tokens": 100, "max_tokens": 5},
@@ -233,6 +249,40 @@ def test_content_types_and_sizes(api: Running) -> None:
         assert check(httpx.post(api.url + CHAT, content=body), 413)["code"] == "payload_too_large"
     check(httpx.post(f"{api.url}/v1/audio/transcriptions", json={}), 415)
     check(httpx.post(f"{api.url}/v1/audio/transcriptions", files={"nofile": b"x"}), 400, "file")
+
+
+def test_what_says_the_same_twice_is_fine(api: Running) -> None:
+    for fields in (
+        {"enable_thinking": False, "chat_template_kwargs": {"enable_thinking": False}},
+        {"stream": True, "stream_options": {"include_usage": True}},
+        {"stream_options": None, "stop": []},
+    ):
+        assert httpx.post(api.url + CHAT, json={"messages": ASK, **fields}).status_code == 200
+    both = {"messages": ASK, "enable_thinking": True, "chat_template_kwargs": {"enable_thinking": False}}
+    assert check(httpx.post(f"{api.url}/tokenize", json=both), 400, "once")["param"] == "enable_thinking"
+
+
+def test_media_are_not_dropped_in_silence(api: Running) -> None:
+    for field in ("images", "audios"):
+        body = {"prompt": "x", field: ["QUJD"]}
+        answer = httpx.post(f"{api.url}/v1/completions", json=body)
+        assert check(answer, 400, "/v1/chat/completions")["param"] == field
+        assert httpx.post(f"{api.url}/v1/completions", json={"prompt": "x", field: []}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "items": {"type": "integer"}, "minItems": 10**7},
+        {"type": "string", "minLength": 10**8},
+        {"type": "object", "properties": {"x": {"$ref": "#/$defs/long"}}, "required": ["x"],
+         "$defs": {"long": {"type": "array", "items": {}, "minItems": 10**8}}},
+    ],
+)  # fmt: skip
+def test_a_schema_that_no_answer_in_the_context_satisfies(api: Running, schema: dict[str, Any]) -> None:
+    wish = {"type": "json_schema", "json_schema": {"name": "b", "schema": schema}}
+    error = chat(api, 400, "can fit", response_format=wish)
+    assert (error["code"], error["param"]) == ("invalid_grammar", "response_format")
 
 
 def test_completion_fields(api: Running) -> None:

@@ -63,6 +63,68 @@ def test_refusals_are_one_line(args: list[str], words: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["bogus"], "bogus"),
+        (["serve", "--port", "abc"], "--port"),
+        (["model", "info", "--frob"], "autoglm-phone model info --help"),
+        (["train", "--foo"], "autoglm-phone train --help"),
+        (["train", "qlora"], "--out"),
+        (["bench", "bogus"], "bogus"),
+        (["exits", "--risk", "much"], "autoglm-phone exits"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(args: list[str], words: str) -> None:
+    done = run(*args)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.fullmatch(r"autoglm-phone: error: [^\n]+\n", done.stderr), done.stderr
+    assert words in done.stderr
+
+
+def test_a_command_without_arguments_helps() -> None:
+    for args in ([], ["model"], ["bench"]):
+        done = run(*args)
+        assert done.returncode in (0, 2)
+        assert "Usage: autoglm-phone" in done.stdout + done.stderr
+        assert "error" not in done.stderr
+
+
+def test_the_trainer_under_torchrun_says_errors_in_one_line_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "autoglm_phone.train.cli", "prepare", "--text-samples", "0"],
+        capture_output=True, text=True, timeout=60, cwd="/",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1] == "autoglm-phone: error: --text-samples must be at least 1, not 0"
+
+
+def test_exit_codes_of_lazily_mounted_commands_reach_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    import types
+
+    import typer
+
+    from autoglm_phone import cli
+
+    ends = typer.Typer()
+
+    @ends.command()
+    def end(code: int) -> None:
+        raise typer.Exit(code)
+
+    module = types.ModuleType("ends_of_a_test")
+    module.app = ends  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ends_of_a_test", module)
+    monkeypatch.setitem(cli.LAZY, "train", ("ends_of_a_test", "app", "train", ""))
+    for code in (0, 3):
+        monkeypatch.setattr(sys, "argv", ["autoglm-phone", "train", str(code)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == code
+
+
 def test_help_is_quick_and_loads_nothing_heavy() -> None:
     heavy = ("torch", "transformers", "fastapi", "numpy")
     code = f"import sys, autoglm_phone.cli; print([m for m in {heavy} if m in sys.modules])"

@@ -262,10 +262,8 @@ def test_the_environment_turns_the_graph_off(start: Start, monkeypatch: pytest.M
 
 
 def test_flags_reach_the_engine() -> None:
-    config = ServeConfig(
-        dynamic_graph=False, exit_policy="lossless", exit_risk=0.05, tower_memory=7, offload_segments=True
-    ).engine_config()
-    assert not config.dynamic_graph
+    config = ServeConfig(exit_policy="lossless", exit_risk=0.05, tower_memory=7, offload_segments=True).engine_config()
+    assert not ServeConfig(dynamic_graph=False, exit_policy="full").engine_config().dynamic_graph
     assert (config.exit_policy, config.exit_risk, config.tower_memory) == ("lossless", 0.05, 7)
     assert config.offload_segments
     assert ServeConfig().engine_config().dynamic_graph

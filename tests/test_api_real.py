@@ -26,7 +26,7 @@ from PIL import Image
 from autoglm_phone.api.app import create_app
 from autoglm_phone.api.config import ServeConfig
 from autoglm_phone.api.serve import load
-from autoglm_phone.errors import CheckpointError
+from autoglm_phone.errors import CheckpointError, InvalidRequestError
 from autoglm_phone.models.registry import locate
 from conftest import Running, run_server
 from test_api_agent import agent_messages, screenshot
@@ -165,7 +165,9 @@ def test_sound(api: Running) -> None:
 def test_speak_then_transcribe(api: Running) -> None:
     pytest.importorskip("espeakng_loader")
     client = api.openai()
-    spoken = client.audio.speech.create(model=MODEL, voice="alloy", input="Open the weather app.", response_format="wav")
+    spoken = client.audio.speech.create(
+        model=MODEL, voice="alloy", input="Open the weather app.", response_format="wav"
+    )
     samples, rate = soundfile.read(io.BytesIO(spoken.content))
     assert 0.5 < len(samples) / rate < 5
     if api.engine == "glm4v":
@@ -327,6 +329,10 @@ def test_offline_use(tiny_model: Path) -> None:
     llm = LLM(str(tiny_model))
     made = llm.generate(["abc", "the quick"], SamplingParams(max_tokens=8, temperature=0.7, seed=1, logprobs=1), n=2)
     assert [len(r.outputs) for r in made] == [2, 2]
+    again = llm.generate(["abc", "the quick"], SamplingParams(max_tokens=8, temperature=0.7, seed=1, logprobs=1, n=2))
+    assert [[o.token_ids for o in r.outputs] for r in again] == [[o.token_ids for o in r.outputs] for r in made]
+    with pytest.raises(InvalidRequestError, match="say it once"):
+        llm.generate("abc", SamplingParams(n=2), n=3)
     assert made[0].prompt == "abc"
     assert made[0].outputs[0].token_ids != made[0].outputs[1].token_ids
     picture = {"type": "image", "image": Image.new("RGB", (64, 48), "red")}

@@ -13,6 +13,7 @@ import soundfile
 
 from autoglm_phone.errors import MediaError
 from autoglm_phone.media.audio import Resampler, decode_audio, encode, resample, split
+from autoglm_phone.media.load import MediaLimits, MediaLoader
 
 
 def tone(rate: int, seconds: float = 1.0, hertz: float = 440.0) -> np.ndarray:
@@ -96,10 +97,56 @@ def test_other_containers_are_refused() -> None:
             decode_audio(sound(kind=kind))
 
 
-def test_not_a_number_becomes_silence() -> None:
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_no_numbers_are_refused(bad: float) -> None:
+    samples = tone(16_000)
+    samples[5000] = bad
     out = io.BytesIO()
-    soundfile.write(out, np.array([np.nan, np.inf, -np.inf] * 999, np.float32), 16_000, format="WAV", subtype="FLOAT")
-    assert np.isfinite(decode_audio(out.getvalue())).all()
+    soundfile.write(out, samples, 16_000, format="WAV", subtype="FLOAT")
+    with pytest.raises(MediaError, match="NaN or infinite"):
+        decode_audio(out.getvalue())
+    loader = MediaLoader(MediaLimits(), trusted=True)
+    for source in (samples, (samples, 16_000)):
+        with pytest.raises(MediaError, match="NaN or infinite"):
+            loader.audio(source, "x")
+
+
+@pytest.mark.parametrize("kind", ["WAV", "WAVEX", "FLAC"])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+def test_a_file_that_was_cut_off_is_refused(kind: str, subtype: str) -> None:
+    whole = sound(kind=kind, subtype=subtype)
+    assert len(decode_audio(whole)) == 16_000
+    for size in (len(whole) // 10, len(whole) * 9 // 10):
+        with pytest.raises(MediaError):
+            decode_audio(whole[:size])
+    if kind != "FLAC":
+        with pytest.raises(MediaError, match=r"cut off: [\d,]+ bytes"):
+            decode_audio(whole[:3000])
+        assert len(decode_audio(whole[:-20])) > 15_980  # what a sloppy encoder miscounts does no harm
+
+
+def test_a_wav_whose_header_says_more_than_there_is() -> None:
+    data = bytearray(sound())
+    data[40:44] = struct.pack("<I", 64_000)  # of 32,000 bytes
+    with pytest.raises(MediaError, match="32,000 bytes of its sound are missing"):
+        decode_audio(bytes(data))
+
+
+@pytest.mark.parametrize("length", [0, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFF000])
+def test_a_wav_that_was_streamed_says_no_length_and_is_read(length: int) -> None:
+    """As ffmpeg, sox and arecord write into a pipe."""
+    data = bytearray(sound())
+    assert data[36:40] == b"data"
+    data[4:8] = data[40:44] = struct.pack("<I", length)
+    np.testing.assert_allclose(decode_audio(bytes(data)), decode_audio(sound()))
+
+
+def test_chunks_before_the_sound_are_stepped_over() -> None:
+    data = sound()
+    odd = b"LIST" + struct.pack("<I", 5) + b"INFOx\0"  # padded to an even size
+    assert len(decode_audio(data[:36] + odd + data[36:])) == 16_000
+    with pytest.raises(MediaError, match="cut off"):
+        decode_audio((data[:36] + odd + data[36:])[:9000])
 
 
 def test_windows_cut_where_it_is_quiet() -> None:

@@ -154,6 +154,24 @@ def test_truncated_shards_of_public_folders_are_named(native: Path, tmp_path: Pa
     engine_of(written)
 
 
+@pytest.mark.parametrize("format", export.FORMATS)
+def test_a_flipped_bit_of_an_export_is_named(native: Path, tmp_path: Path, format: str) -> None:
+    master = write_quantized(native, tmp_path / "packed", Widths(4, 4, True), lambda name: ".layers." in name)
+    written = export.export(master, tmp_path / "public", format, max_shard_bytes=40_000)
+    engine_of(written)
+    shard = sorted(written.glob("*.safetensors"))[1]
+    whole = shard.read_bytes()
+    damaged = bytearray(whole)
+    damaged[-9] ^= 4
+    shard.write_bytes(bytes(damaged))
+    refused(written, shard.name, "is damaged", "model.safetensors.index.json", error=CheckpointError)
+    index = written / "model.safetensors.index.json"
+    raw = json.loads(index.read_text())
+    del raw["metadata"]["sha256"]
+    index.write_text(json.dumps(raw))
+    engine_of(written)  # as another program's, whose files have none
+
+
 # compressed-tensors, with the library itself as the writer.
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -33,6 +34,9 @@ LAZY = {
     "exits": ("autoglm_phone.graph.cli", "app", "train", "Calibrate early exits and train the depth probe."),
     "compress": ("autoglm_phone.compress.cli", "app", "train", "Make a checkpoint small."),
 }
+# What a wrong flag or command raises: click's ClickException, of the click that newer typer releases hold inside or of
+# the installed one, which older ones use. BadParameter is public in all of them.
+_ClickException: type[Exception] = typer.BadParameter.__mro__[2]  # type: ignore[assignment]
 _EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -51,14 +55,15 @@ def serve(
     quantized: Annotated[bool, typer.Option("--quantized", help="Serve the bundled INT4 model.")] = False,
     tensor_parallel_size: Annotated[int, typer.Option(help="GPUs to spread the model over (1 for now).")] = 1,
     max_model_len: Annotated[int | None, typer.Option(help="Context in tokens; default: the model's own.")] = None,
-    max_num_seqs: Annotated[
-        int, typer.Option("--max-num-seqs", "--max-batch-size", help="Sequences that run at once.")
-    ] = 32,
+    max_num_seqs: Annotated[int | None, typer.Option(help="Sequences that run at once; default: 32.")] = None,
+    max_batch_size: Annotated[int | None, typer.Option(help="The same as --max-num-seqs.")] = None,
     dynamic_batching: Annotated[bool, typer.Option(help="Admit new requests while others run.")] = True,
     enable_prefix_caching: Annotated[bool, typer.Option(help="Reuse the KV pages of equal prompt beginnings.")] = True,
     gpu_memory_utilization: Annotated[float, typer.Option(help="Share of the GPU's memory to use.")] = 0.9,
     kv_cache_memory: Annotated[int | None, typer.Option(help="Bytes for the KV cache; default: by device.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; default: all physical cores.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads; default: one or all, measured while running.")
+    ] = None,
     limit_mm_per_prompt: Annotated[str | None, typer.Option(help="Media a request, e.g. '{\"image\": 10}'.")] = None,
     mm_processor_kwargs: Annotated[str | None, typer.Option(help="JSON, e.g. '{\"max_pixels\": 5000000}'.")] = None,
     allowed_media_domains: Annotated[
@@ -90,7 +95,8 @@ def serve(
     tower_memory: Annotated[
         int | None,
         typer.Option(
-            help="Bytes of loaded vision and audio towers; default: one at a time, all with --no-dynamic-graph."
+            help="Bytes of loaded vision and audio towers; default: one at a time, gone after 2 s idle; all with "
+            "--no-dynamic-graph."
         ),
     ] = None,
     low_memory: Annotated[
@@ -135,6 +141,8 @@ def serve(
     _refuse_unknown([arg for arg in ctx.args if arg not in more], c.NOT_BUILT)
     if enable_lora and not lora_modules:
         raise ConfigError("--enable-lora needs --lora-modules name=folder: adapters are loaded at start")
+    if None is not max_num_seqs != max_batch_size is not None:
+        raise ConfigError("--max-num-seqs and --max-batch-size are two names of one number; give one of them")
     if log_level.lower() not in ("debug", "info", "warning", "error", "critical"):
         raise ConfigError(f"--log-level {log_level!r} is unknown; use debug, info, warning or error")
     config = c.ServeConfig(
@@ -150,7 +158,7 @@ def serve(
         device=device,
         tensor_parallel_size=tensor_parallel_size,
         max_model_len=max_model_len,
-        max_num_seqs=max_num_seqs,
+        max_num_seqs=next((n for n in (max_num_seqs, max_batch_size) if n is not None), c.ServeConfig.max_num_seqs),
         dynamic_batching=dynamic_batching,
         enable_prefix_caching=enable_prefix_caching,
         gpu_memory_utilization=gpu_memory_utilization,
@@ -197,6 +205,11 @@ def chat(
     """Talk to a model in the terminal."""
     from autoglm_phone.chat.terminal import Settings, run
 
+    if not 0 <= temperature <= 2:
+        raise ConfigError(f"--temperature must lie between 0 and 2, not {temperature:g}", param="temperature")
+    if max_tokens < 1:
+        raise ConfigError(f"--max-tokens must be at least 1, not {max_tokens}", param="max_tokens")
+
     settings = Settings(
         model=model,
         url=url,
@@ -225,6 +238,7 @@ def model_info(
         _print_table(info.folder_table(model), model)
     else:
         _print_table(info.preset_table(preset or "mini"), preset or "mini")
+        typer.echo("a preset has no CTC characters yet; --model counts a trained model's: the bundled mini has 1,337")
 
 
 @app.command()
@@ -263,7 +277,9 @@ def _run_lazy(name: str, args: list[str]) -> None:
         ours = not isinstance(exc, ImportError) or missing.startswith("autoglm_phone")
         hint = "" if ours else f": {missing} is missing; pip install 'autoglm-phone[{extra}]'"
         raise ConfigError(f"'{name}' is not available in this installation{hint}") from exc
-    typer.main.get_command(found)(args=args, prog_name=f"autoglm-phone {name}")
+    code = typer.main.get_command(found)(args=args, prog_name=f"autoglm-phone {name}", standalone_mode=False)
+    if isinstance(code, int) and code:
+        raise typer.Exit(code)
 
 
 def _mount_lazy(name: str) -> None:
@@ -276,15 +292,36 @@ for _name in LAZY:
     _mount_lazy(_name)
 
 
-def main() -> None:
-    """Entry point: an error is one line on stderr and exit code 2."""
+def one_line(command: Callable[[], object]) -> NoReturn:
+    """Runs a command line and exits: an error is one line on stderr and exit code 2.
+
+    Args:
+        command: a call of a typer command with standalone_mode=False, which returns an exit code or nothing.
+    """
     try:
-        app()
+        code = command()
     except AutoGLMError as exc:
-        print(f"autoglm-phone: error: {' '.join(exc.message.split())}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
+        _fail(exc.message)
+    except _ClickException as exc:
+        context = getattr(exc, "ctx", None)
+        if type(exc).__name__ == "NoArgsIsHelpError":  # its message is the help itself
+            exc.show()  # type: ignore[attr-defined]
+            sys.exit(2)
+        where = f"; see {context.command_path} --help" if context is not None else ""
+        _fail(exc.format_message().rstrip(".") + where)  # type: ignore[attr-defined]
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"autoglm-phone: error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def main() -> None:
+    """Entry point of `autoglm-phone`."""
+    one_line(lambda: app(prog_name="autoglm-phone", standalone_mode=False))
 
 
 if __name__ == "__main__":

@@ -117,6 +117,8 @@ class EngineConfig:
             if getattr(self, name) is not None:
                 self._at_least(name, 1)
         self._at_least("max_lora_rank", 1)
+        if not isinstance(self.seed, int) or isinstance(self.seed, bool) or not -(2**63) <= self.seed < 2**63:
+            raise ConfigError(f"seed must be an integer of at most 64 bits, not {self.seed!r}", param="seed")
         if not isinstance(self.lora_modules, Mapping) or any(not n or not str(p) for n, p in self.lora_modules.items()):
             raise ConfigError("lora_modules must map names to folders of adapters", param="lora_modules")
         self._at_least("tower_cache_memory", 0)
@@ -142,15 +144,29 @@ class EngineConfig:
                 f"gpu_memory_utilization {self.gpu_memory_utilization} must lie in (0, 1]",
                 param="gpu_memory_utilization",
             )
+        self._agree()
+
+    def _agree(self) -> None:
+        """Raises ConfigError where one field takes away what another asks for."""
+        static = "the dynamic graph, which dynamic_graph=False (--no-dynamic-graph, ENABLE_DYNAMIC_GRAPH) turns off"
+        if not self.dynamic_graph and self.exit_policy not in ("auto", "full"):
+            raise ConfigError(f"exit_policy {self.exit_policy!r} needs {static}", param="exit_policy")
+        if not self.dynamic_graph and self.low_memory:
+            raise ConfigError(f"low_memory (ENABLE_LOW_MEMORY) needs {static}", param="low_memory")
+        if self.offload_segments and self.decoder_memory not in (None, 0):
+            raise ConfigError(
+                f"offload_segments stands for decoder_memory 0, not for {self.decoder_memory!r}; give one of the two",
+                param="offload_segments",
+            )
 
     @property
     def decoder_budget(self) -> int | Literal["auto"] | None:
         """What decoder_memory, low_memory and offload_segments say together; None: all layers stay in memory."""
         if self.decoder_memory is not None:
             return self.decoder_memory
-        if self.low_memory:
-            return "auto"
-        return 0 if self.offload_segments else None
+        if self.offload_segments:
+            return 0
+        return "auto" if self.low_memory else None
 
     def _at_least(self, name: str, least: int) -> None:
         value = getattr(self, name)

@@ -108,7 +108,7 @@ class LLM:
         graph: Mapping[str, Any] | None = None,
         return_graph: bool = False,
     ) -> list[RequestOutput]:
-        """Continues plain text (or token ids), without a chat template. lora, graph, return_graph: as in `chat`."""
+        """Continues plain text (or token ids), without a chat template. n, lora, graph, return_graph: as in `chat`."""
         single = isinstance(prompts, str) or (len(prompts) > 0 and isinstance(prompts[0], int))
         many: list[Any] = [prompts] if single else list(prompts)
         params = self._params(sampling_params, len(many))
@@ -116,8 +116,8 @@ class LLM:
         jobs = []
         for prompt, sampling in zip(many, params, strict=True):
             made = self._service.prompts.plain(prompt)
-            sampling = self._fit(sampling, made)
-            generation = Generation(self._id(), made, sampling, n=n, raw=True, adapter=lora, graph=wish)
+            count, sampling = _answers(n, self._fit(sampling, made))
+            generation = Generation(self._id(), made, sampling, n=count, raw=True, adapter=lora, graph=wish)
             jobs.append(_Job(generation, prompt if isinstance(prompt, str) else None))
         return self._run(jobs)
 
@@ -142,6 +142,7 @@ class LLM:
         {"type": "audio", "audio": float32 samples at 16 kHz, (samples, rate), path or bytes}.
 
         Args:
+            n: answers to each prompt; may be said in SamplingParams instead.
             lora: name of an adapter of `lora_modules` to answer with; None: the base.
             graph: what to ask of the dynamic graph, such as {"policy": "fixed", "max_depth": 12}.
             return_graph: give each output its trace: what really ran.
@@ -157,8 +158,10 @@ class LLM:
                 budget = self._service.thinking_budget(max_thinking_tokens, max_reasoning_steps)
                 sampling = replace(sampling, thinking=budget)
             style = choose_style(return_reasoning, structured=bool(tools))
-            sampling = self._fit(sampling, made)
-            made_of = Generation(self._id(), made, sampling, n=n, style=style, tools=toolset, adapter=lora, graph=wish)
+            count, sampling = _answers(n, self._fit(sampling, made))
+            made_of = Generation(
+                self._id(), made, sampling, n=count, style=style, tools=toolset, adapter=lora, graph=wish
+            )
             jobs.append(_Job(made_of, None))
         return self._run(jobs)
 
@@ -250,6 +253,15 @@ class _SyncEngine:
 
     def generate(self, request: EngineRequest) -> Any:
         raise EngineError("LLM steps its engine itself")
+
+
+def _answers(n: int, sampling: SamplingParams) -> tuple[int, SamplingParams]:
+    """How many answers to a prompt, and the parameters of each: vLLM's users say n in SamplingParams."""
+    if n != 1 and sampling.n not in (1, n):
+        raise InvalidRequestError(f"n is {n}, and {sampling.n} in sampling_params; say it once", param="n")
+    if n < 1:
+        raise InvalidRequestError(f"n must be at least 1, not {n}", param="n")
+    return max(n, sampling.n), replace(sampling, n=1)
 
 
 def _graph(wish: Mapping[str, Any] | None, trace: bool) -> GraphRequest | None:

@@ -15,15 +15,16 @@ from autoglm_phone.api import format, response_cache, sse
 from autoglm_phone.api.body import error_docs, json_doc, read_json
 from autoglm_phone.api.limits import unless_gone
 from autoglm_phone.api.response_cache import Visit, mark
-from autoglm_phone.api.sampling import read_graph, read_sampling
+from autoglm_phone.api.sampling import read_graph, read_sampling, read_thinking
 from autoglm_phone.api.schema import ChatBody
 from autoglm_phone.api.state import ServerState, adapter_of, cache_salt, model_for, server
 from autoglm_phone.chat.present import choose_style
 from autoglm_phone.chat.prompt import check_template_kwargs
 from autoglm_phone.chat.service import Answer, Generation, Service
+from autoglm_phone.chat.shortest import shortest
 from autoglm_phone.chat.tools import ToolSet, read_tools
 from autoglm_phone.engine.request import ThinkingBudget
-from autoglm_phone.errors import InvalidRequestError, NotBuiltError
+from autoglm_phone.errors import GrammarError, InvalidRequestError, NotBuiltError
 
 router = APIRouter()
 
@@ -42,7 +43,7 @@ async def chat_completions(request: Request) -> Response:
         generation = await asyncio.to_thread(prepare, service, body, cache_salt(request), adapter_of(request, name))
         state = server(request)
         state.metrics.request(n, generation.sampling.max_tokens, [m.kind for m in generation.prompt.media])
-        visit = Visit(state.responses, body, generation, "chat", state.config.model)
+        visit = Visit(state.responses, body, generation, "chat", state.config.model, service.engine)
         headers = response_cache.headers([visit])
         if body.stream:
             kept[0] = True
@@ -67,7 +68,7 @@ def prepare(service: Service, body: ChatBody, salt: str, adapter: str | None = N
     """Everything between the body and the engine. Decodes media and compiles grammars: runs in a thread."""
     tools = read_tools(body.tools, body.tool_choice, body.parallel_tool_calls is not False)
     kwargs = check_template_kwargs(body.chat_template_kwargs)
-    thinking = body.enable_thinking if body.enable_thinking is not None else kwargs.pop("enable_thinking", None)
+    thinking = read_thinking(body.enable_thinking, kwargs)
     if body.modalities and set(body.modalities) != {"text"}:
         raise NotBuiltError("only text answers are available; 'modalities' must be ['text']", param="modalities")
     if body.top_logprobs and not body.logprobs:
@@ -86,6 +87,8 @@ def prepare(service: Service, body: ChatBody, salt: str, adapter: str | None = N
     thinks = prompt.opening == "reasoning" or (prompt.opening == "undecided" and thinking is True)
     budget = service.thinking_budget(body.thought_tokens, body.max_reasoning_steps) if thinks else None
     grammar = _grammar(service, body.response_format, tools, thinks, budget)
+    if grammar is not None:
+        _check_fits(service, body.response_format, tools, service.info.max_model_len - len(prompt.ids))
     max_tokens = body.max_completion_tokens if body.max_completion_tokens is not None else body.max_tokens
     sampling = read_sampling(
         body,
@@ -138,6 +141,28 @@ def _grammar(
             )
         return service.grammars.json_schema(schema, thinks=thinks, budget=budget)
     return None
+
+
+def _check_fits(service: Service, response_format: Any, tools: ToolSet, left: int) -> None:
+    """Refuses a schema whose shortest answer is longer than what the context leaves: it would only fill the context.
+
+    Args:
+        left: tokens.
+
+    Raises:
+        GrammarError: it is.
+    """
+    if tools.forced:
+        least, param = min(shortest(tools.schema(name)) for name in tools.forced), "tools"
+    else:
+        least, param = shortest((response_format.get("json_schema") or {}).get("schema")), "response_format"
+    room = left * service.tokenizer.longest_token
+    if least > room:
+        raise GrammarError(
+            f"no answer that the JSON schema allows can fit: it has at least {least:,.0f} characters, and at most "
+            f"{room:,} fit into the {left} tokens that the context leaves",
+            param=param,
+        )
 
 
 def _choice(service: Service, answer: Answer, generation: Generation, logprobs: bool) -> dict[str, Any]:

@@ -33,7 +33,7 @@ router = APIRouter()
 async def completions(request: Request) -> Response:
     body = await read_json(request, CompletionBody)
     service, name = model_for(request, body.model)
-    for field in ("response_format", "tools"):
+    for field in ("response_format", "tools", "images", "audios"):
         if (body.model_extra or {}).get(field):
             raise NotBuiltError(f"{field!r} is available on /v1/chat/completions only", param=field)
     prompts = _prompts(body.prompt)
@@ -46,7 +46,8 @@ async def completions(request: Request) -> Response:
         for generation in generations:
             server(request).metrics.request(generation.n, generation.sampling.max_tokens, [])
         state = server(request)
-        visits = [Visit(state.responses, body, g, "completion", state.config.model) for g in generations]
+        model = state.config.model
+        visits = [Visit(state.responses, body, g, "completion", model, service.engine) for g in generations]
         headers = response_cache.headers(visits)
         if body.stream:
             kept[0] = True

@@ -41,7 +41,7 @@ class ServeConfig:
     enable_prefix_caching: bool = True
     gpu_memory_utilization: float = 0.9
     kv_cache_memory: int | None = None  # bytes; None: the engine's default
-    threads: int | None = None  # None: torch's own choice
+    threads: int | None = None  # None: one or all cores, whichever proves quicker while running
     seed: int = 0  # of requests that bring none
 
     # The dynamic graph.
@@ -49,7 +49,7 @@ class ServeConfig:
     exit_policy: str = "auto"  # of requests that name none
     exit_risk: float = 0.01  # what calibration certifies by default
     exits: str | None = None  # exit heads beside the model, if it has such a file
-    tower_memory: int | None = None  # bytes; None: towers stay once they were loaded
+    tower_memory: int | None = None  # bytes; None: one at a time, gone when idle; all of them without dynamic graph
     low_memory: bool | None = None  # None: what ENABLE_LOW_MEMORY says, else off
     decoder_memory: int | Literal["auto"] | None = None  # bytes; None: all layers stay, or with low_memory "auto"
     enforce_eager: bool = False  # to find out whether a CUDA graph is to blame
@@ -77,6 +77,9 @@ class ServeConfig:
         _between("max-num-seqs", self.max_num_seqs, 1, 4096)
         _between("gpu-memory-utilization", self.gpu_memory_utilization, 0.05, 1.0)
         _between("max-pending", self.max_pending, 1, 100_000)
+        _between("max-audio-seconds", self.max_audio_seconds, 0.1, 86_400)
+        if any(not name.strip() for name in self.served_model_names):
+            raise ConfigError("--served-model-name is empty; give a name, or leave the flag out")
         if self.max_model_len is not None:
             _between("max-model-len", self.max_model_len, 16, 10_000_000)
         for kind, count in self.limit_mm_per_prompt.items():
@@ -213,15 +216,23 @@ def read_processor_kwargs(text: str | None) -> dict[str, Any]:
         raise ConfigError("--mm-processor-kwargs must be a JSON object as in '{\"max_pixels\": 5000000}'") from exc
     if not isinstance(given, dict) or set(given) - {"max_pixels"}:
         raise ConfigError("--mm-processor-kwargs knows one option, max_pixels")
-    pixels = given.get("max_pixels")
-    if pixels is not None and (isinstance(pixels, bool) or not isinstance(pixels, int) or not 784 <= pixels <= 10**8):
+    pixels = given.get("max_pixels", 784)
+    if isinstance(pixels, bool) or not isinstance(pixels, int) or not 784 <= pixels <= 10**8:
         raise ConfigError("max_pixels must be a whole number between 784 and 100000000")
     return given
 
 
 def read_keys(keys: Sequence[str], key_file: Path | None, environment: str | None = None) -> tuple[str, ...]:
-    """All keys: the flags', those of a file (one a line, # comments), and AUTOGLM_PHONE_API_KEY's."""
-    found = [k for k in keys if k]
+    """All keys: the flags', those of a file (one a line, # comments), and AUTOGLM_PHONE_API_KEY's.
+
+    Raises:
+        ConfigError: an empty key, which would leave the server open to everybody, or a file without any.
+    """
+    found = [k.strip() for k in keys]
+    if not all(found):
+        raise ConfigError(
+            "--api-key is empty, which would let everybody in; give a key, or leave the flag out", param="api_key"
+        )
     if key_file is not None:
         try:
             lines = key_file.read_text(encoding="utf-8").splitlines()
@@ -231,6 +242,11 @@ def read_keys(keys: Sequence[str], key_file: Path | None, environment: str | Non
         if not in_file:
             raise ConfigError(f"--api-key-file: {key_file} holds no key")
         found += in_file
-    if environment:
-        found.append(environment)
+    if environment is not None:
+        if not environment.strip():
+            raise ConfigError(
+                "AUTOGLM_PHONE_API_KEY is set but empty, which would let everybody in; give it a key, or unset it",
+                param="api_key",
+            )
+        found.append(environment.strip())
     return tuple(dict.fromkeys(found))

@@ -66,6 +66,20 @@ def read_sampling(
     )
 
 
+def read_thinking(given: bool | None, kwargs: dict[str, Any]) -> bool | None:
+    """Whether to think, said as a field or in chat_template_kwargs, from which it is taken out.
+
+    Raises:
+        InvalidRequestError: both, and not the same.
+    """
+    nested = kwargs.pop("enable_thinking", None)
+    if given is not None and nested is not None and given != nested:
+        raise InvalidRequestError(
+            f"'enable_thinking' is {given} but {nested} in 'chat_template_kwargs'; say it once", param="enable_thinking"
+        )
+    return nested if given is None else given
+
+
 def read_graph(body: SamplingBody) -> GraphRequest | None:
     """What the request asks of the dynamic graph; None: nothing.
 
@@ -79,7 +93,8 @@ def read_graph(body: SamplingBody) -> GraphRequest | None:
 
 def read_stops(stop: str | Sequence[str] | None) -> tuple[str, ...]:
     stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
-    stops = tuple(s for s in stops if s)
+    if "" in stops:
+        raise InvalidRequestError("'stop' holds an empty text, which would end every answer", param="stop")
     if len(stops) > limits.MAX_STOPS or any(len(s) > limits.MAX_STOP_CHARS for s in stops):
         raise InvalidRequestError(
             f"'stop' may hold at most {limits.MAX_STOPS} texts of {limits.MAX_STOP_CHARS} characters", param="stop"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from autoglm_phone.api import limits
+from autoglm_phone.errors import InvalidRequestError
 from autoglm_phone.graph.plan import EXIT_KINDS, KV_KINDS
 
 
@@ -102,6 +103,12 @@ class SamplingBody(Body):
     # Ours.
     graph: Graph = None
     return_graph: bool | None = None
+
+    @model_validator(mode="after")
+    def _agree(self) -> SamplingBody:
+        if self.stream_options is not None and not self.stream:
+            raise InvalidRequestError("'stream_options' needs 'stream' to be true", param="stream_options")
+        return self
 
 
 class ChatBody(SamplingBody):

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from autoglm_phone.api.body import error_docs, json_doc, read_json
+from autoglm_phone.api.sampling import read_thinking
 from autoglm_phone.api.schema import DetokenizeBody, TokenizeBody
 from autoglm_phone.api.state import model_for
 from autoglm_phone.chat.prompt import check_template_kwargs
@@ -38,7 +39,7 @@ def _ids(service: Service, body: TokenizeBody) -> list[int]:
         service.tokenizer.check_length(body.prompt, service.info.max_model_len)
         return service.tokenizer.encode_prompt(body.prompt)
     kwargs = check_template_kwargs(body.chat_template_kwargs)
-    thinking = body.enable_thinking if body.enable_thinking is not None else kwargs.pop("enable_thinking", None)
+    thinking = read_thinking(body.enable_thinking, kwargs)
     prompt = service.prompts.chat(
         body.messages,
         tools=read_tools(body.tools, None).definitions,

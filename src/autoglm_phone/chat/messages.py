@@ -16,6 +16,8 @@ from autoglm_phone.errors import InvalidRequestError, NotBuiltError
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 MAX_MESSAGES = 1024
+# Names of what the decoder reads, as clients and MIME types write them.
+SOUND_FORMATS = frozenset({"wav", "wave", "x-wav", "mp3", "mpeg", "mpga", "flac", "x-flac", "ogg", "oga", "opus"})
 
 # A reply as phone agents send it back in the history. The closing tags may be missing (they are the model's EOS).
 _THOUGHT = re.compile(r"\A\s*<think>(.*?)</think>\s*(?:<answer>)?(.*?)(?:</answer>)?\s*\Z", re.DOTALL)
@@ -142,6 +144,12 @@ class _Reader:
             case "input_audio":
                 audio = part.get("input_audio")
                 data = audio.get("data") if isinstance(audio, Mapping) else None
+                form = audio.get("format") if isinstance(audio, Mapping) else None
+                if form is not None and str(form).lower().removeprefix("audio/") not in SOUND_FORMATS:
+                    raise InvalidRequestError(
+                        "'format' must be wav, mp3, flac or ogg, or be left out: the data says it too",
+                        param=f"{param}.input_audio.format",
+                    )
                 return self._add("audio", _string(data, f"{param}.input_audio.data"), f"{param}.input_audio")
             case "audio_url":
                 return self._add("audio", _url(part.get("audio_url"), f"{param}.audio_url"), f"{param}.audio_url")

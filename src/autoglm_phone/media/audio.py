@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from math import gcd
+from typing import Literal
 
 import numpy as np
 import soundfile
@@ -16,6 +17,8 @@ MAX_CHANNELS = 8
 MIN_RATE, MAX_RATE = 4_000, 384_000
 ENCODINGS = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg"}  # what `encode` makes, and its MIME type
 _BLOCK = 1 << 16  # frames read at a time: bounds what a small, dense file can unfold to
+_STREAMED = 0x7FFF_0000  # a WAV of unknown length says nearly 2 or 4 GiB, or 0; no file that is accepted has as much
+_SLACK = 64  # bytes that may be missing: encoders that miscount by a header's length lose 2 ms, not words
 _ZEROS = 16  # zero crossings of the resampling kernel on each side
 
 
@@ -26,7 +29,7 @@ def decode_audio(data: bytes, *, param: str | None = None, max_seconds: float = 
         MediaError: not a sound file of a known format, broken, empty, or longer than `max_seconds`.
     """
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as sound:
+        with soundfile.SoundFile(io.BytesIO(_whole_wav(data, param))) as sound:
             return _read(sound, param, max_seconds)
     except MediaError:
         raise
@@ -57,11 +60,47 @@ def _read(sound: soundfile.SoundFile, param: str | None, max_seconds: float) -> 
         frames += len(block)
         if frames > max_seconds * rate:
             raise _too_long(None, param, max_seconds)
-        parts.append(resampler.push(np.nan_to_num(block.mean(axis=1), nan=0.0, posinf=1.0, neginf=-1.0)))
+        check_finite(block, param)
+        parts.append(resampler.push(block.mean(axis=1)))
     if not frames:
         raise MediaError("the sound file holds no samples", param=param)
+    if sound.format == "FLAC" and frames < sound.frames < 2**62:
+        raise _truncated(f"{sound.frames - frames:,} of its {sound.frames:,} samples are missing", param)
     parts.append(resampler.flush())
     return np.clip(np.concatenate(parts), -1.0, 1.0).astype(np.float32, copy=False)
+
+
+def check_finite(samples: np.ndarray, param: str | None) -> None:
+    """Raises MediaError for samples that are no numbers: whatever were heard instead of them would be made up."""
+    if not np.isfinite(samples).all():
+        raise MediaError("the sound holds samples that are NaN or infinite; encode it again", param=param)
+
+
+def _whole_wav(data: bytes, param: str | None) -> bytes:
+    """A WAV file as libsndfile reads it to its end.
+
+    Raises:
+        MediaError: its `data` chunk is shorter than the header says, and the header does not say "of unknown length".
+    """
+    order: Literal["little", "big"] = "big" if data[:4] == b"RIFX" else "little"
+    at = 12
+    while data[:4] in (b"RIFF", b"RIFX") and at + 8 <= len(data):
+        size, here = int.from_bytes(data[at + 4 : at + 8], order), len(data) - at - 8
+        if data[at : at + 4] != b"data":
+            at += 8 + size + size % 2  # chunks begin at even places
+            continue
+        if (
+            size == 0 and int.from_bytes(data[4:8], order) != len(data) - 8
+        ):  # a stream's; libsndfile takes it by its word
+            return data[: at + 4] + here.to_bytes(4, order) + data[at + 8 :]
+        if here + _SLACK < size < _STREAMED:
+            raise _truncated(f"{size - here:,} bytes of its sound are missing", param)
+        break
+    return data
+
+
+def _truncated(what: str, param: str | None) -> MediaError:
+    return MediaError(f"the sound file is cut off: {what}; send the complete file", param=param)
 
 
 def _too_long(seconds: float | None, param: str | None, limit: float) -> MediaError:

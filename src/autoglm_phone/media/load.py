@@ -57,9 +57,12 @@ class MediaLoader:
     def audio(self, source: Any, param: str) -> np.ndarray:
         """Mono float32 [T] at 16 kHz; offline also of a path, bytes or samples (16 kHz, or a (samples, rate) pair)."""
         if isinstance(source, np.ndarray):
+            audio.check_finite(source, param)
             return source.astype(np.float32, copy=False)
         if self._trusted and isinstance(source, tuple):
-            return audio.resample(np.asarray(source[0], np.float32), int(source[1]))
+            samples = np.asarray(source[0], np.float32)
+            audio.check_finite(samples, param)
+            return audio.resample(samples, int(source[1]))
         data = self.bring(source, param)
         return audio.decode_audio(data, param=param, max_seconds=self.limits.max_seconds)
 

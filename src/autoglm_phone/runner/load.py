@@ -178,10 +178,12 @@ def _size_pages(config: EngineConfig, spec: DecoderSpec, device: torch.device, d
         )
     wanted = config.max_model_len or spec.max_position_embeddings
     if holds < (wanted if config.max_model_len is not None else config.page_size):
-        need = -(-(config.max_model_len or config.page_size) // config.page_size) * segments * page_bytes
+        least = config.max_model_len or config.page_size
+        need = -(-least // config.page_size) * segments * page_bytes
+        lower = "" if config.max_model_len is None else " or lower max_model_len"
         raise ConfigError(
-            f"{budget / MIB:.0f} MiB of KV cache hold {holds} tokens, fewer than max_model_len {wanted}; "
-            f"give at least {need / MIB:.0f} MiB (kv_cache_memory) or lower max_model_len",
+            f"{max(budget, 0):,} bytes of KV cache hold {max(holds, 0)} tokens, and {least} are the least here; give "
+            f"kv_cache_memory at least {need:,} bytes{lower}",
             param="kv_cache_memory",
         )
     # More pages than all sequences can use would only cost memory.

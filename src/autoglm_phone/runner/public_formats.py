@@ -6,7 +6,7 @@
 - "gptq" (AutoGPTQ, GPTQModel): 2, 3, 4 or 8 bits; also where single modules have bits of their own ("dynamic") and
   where inputs belong to scattered groups (desc_act).
 
-Public files have no checksums; what does not fit together is named by tensor and shard.
+Other programs write no checksums; what does not fit together is named by tensor and shard.
 """
 
 from __future__ import annotations
