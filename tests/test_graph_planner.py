@@ -232,27 +232,38 @@ def test_rewriters_come_with_the_length_model_and_respect_the_client():
     assert client.pinned
 
 
+BARS_ALONE = replace(CALIBRATION, thresholds={})
+
+
 def test_the_probe_caps_the_depth_when_it_is_sure():
-    made = planner(risk=0.05, calibration=CALIBRATION)
+    made = planner(risk=0.05, calibration=BARS_ALONE)
     plan = made.plan(facts())
-    unsure = made.refine(plan, (0.3, 0.3, 0.1, 0.3))
-    assert unsure == plan
+    assert plan.exit.kind == "lossless"
+    assert made.refine(plan, (0.3, 0.3, 0.1, 0.3)) == plan  # unsure
     sure = made.refine(plan, (0.5, 0.4, 0.05, 0.05, 3.2))
-    assert (sure.exit.kind, sure.exit.max_depth, sure.exit.thresholds) == ("confidence", 12, {6: 0.97})
+    assert (sure.exit.kind, sure.exit.max_depth, sure.exit.thresholds) == ("fixed", 12, {})
     first = made.refine(plan, (0.9, 0.05, 0.03, 0.02))
     assert (first.exit.kind, first.exit.max_depth) == ("fixed", 6)
     assert "Capping inference path at 6 of 24 layers (probe: 90% sure)" in first.reasons[-1]
-    strict = made.plan(facts(GraphRequest(risk=0.01)))
-    assert made.refine(strict, (0.9, 0.05, 0.03, 0.02)).exit.max_depth == 12  # the client's risk asks for 95 %
+    strict = replace(plan, risk=0.01)
+    assert made.refine(strict, (0.9, 0.05, 0.03, 0.02)).exit.max_depth == 12  # this risk asks for 95 %
     exact = made.plan(facts(GraphRequest(risk=0.0)))
     assert made.refine(exact, (1.0, 0.0, 0.0, 0.0)) == exact
     assert made.refine(plan, ()) == plan
 
 
+@pytest.mark.parametrize("risk", [0.01, 0.05])
+def test_a_risk_is_spent_once(risk):
+    made = planner(risk=risk, calibration=CALIBRATION)
+    plan = made.plan(facts())
+    assert plan.exit.kind == "confidence"  # certified for all of the risk: nothing is left for a cap
+    assert made.refine(plan, (1.0, 0.0, 0.0, 0.0, 3.2)).exit == plan.exit
+
+
 @given(st.lists(st.floats(0.001, 1), min_size=4, max_size=4), st.sampled_from([0.01, 0.05]))
 def test_refining_never_deepens_and_keeps_the_bar(raw, risk):
     scores = tuple(value / sum(raw) for value in raw)
-    made = planner(risk=risk, calibration=CALIBRATION)
+    made = planner(risk=risk, calibration=BARS_ALONE)
     plan = made.plan(facts())
     refined = made.refine(plan, scores)
     if refined == plan:
@@ -260,7 +271,6 @@ def test_refining_never_deepens_and_keeps_the_bar(raw, risk):
     cap = refined.exit.max_depth
     assert cap in DEPTHS[:-1]
     assert sum(s for d, s in zip(DEPTHS, scores, strict=True) if d <= cap) >= CALIBRATION.bars[risk]
-    assert all(d < cap for d in refined.exit.thresholds)
 
 
 @pytest.mark.parametrize(

@@ -145,11 +145,14 @@ class Planner:
 
     def refine(self, plan: Plan, scores: Sequence[float]) -> Plan:
         """Cap depth and thought by the probe's scores: for each of `settings.depths`, the probability that it is the
-        least sufficient one; then log(1 + expected output tokens)."""
+        least sufficient one; then log(1 + expected output tokens).
+
+        Depth is capped only where no exits are open: thresholds and cap are each certified for the whole of the risk,
+        which can be spent once."""
         depths = self.settings.depths
         calibration = self.settings.calibration
         plan = self._thought(plan, scores)
-        if len(scores) < len(depths) or calibration is None or plan.exit.kind not in ("confidence", "full", "lossless"):
+        if len(scores) < len(depths) or calibration is None or plan.exit.kind not in ("full", "lossless"):
             return plan
         bar = calibration.bar_for(plan.risk, group_of(plan.towers))
         if bar is None:
@@ -157,12 +160,10 @@ class Planner:
         cap = choose_depth(dict(zip(depths, scores, strict=False)), bar)
         if cap >= (plan.exit.max_depth or self.settings.full):
             return plan
-        thresholds = {d: t for d, t in plan.exit.thresholds.items() if d < cap}
-        policy = ExitPolicy("confidence" if thresholds else "fixed", cap, thresholds)
         enough = sum(score for depth, score in zip(depths, scores, strict=False) if depth <= cap)
         reason = f"Capping inference path at {cap} of {self.settings.full} layers (probe: {enough:.0%} sure)"
         logger.info(LOG, reason)
-        return plan.because(reason, exit=policy)
+        return plan.because(reason, exit=ExitPolicy("fixed", cap))
 
     def _budget(self, facts: RequestFacts, policy: ExitPolicy, risk: float) -> int | None:
         """The thinking budget that calibration learned, for requests that accept its loss: those that leave early, and
