@@ -84,7 +84,15 @@ def test_where_that_index_can_not_be_reached_the_usual_one_serves(tree: Tree) ->
 
 
 @pytest.mark.parametrize(
-    "says", ["global.index-url='https://mirror.example/simple'", ":env:.extra-index-url='x'", "user.find-links='/w'"]
+    "says",
+    [
+        "global.index-url='https://mirror.example/simple'",
+        ":env:.extra-index-url='x'",
+        "user.find-links='/w'",
+        "global.index-url='x'\n"
+        + "global.cert='y'\n" * 6000,  # more than a pipe holds: pip still writes when it is found
+    ],
+    ids=["index", "environment", "folder", "long"],
 )
 def test_a_mirror_is_left_alone(says: str, tree: Tree) -> None:
     assert tree.run(PIP_SAYS=says).returncode == 0

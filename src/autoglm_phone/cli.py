@@ -141,7 +141,7 @@ def serve(
     _refuse_unknown([arg for arg in ctx.args if arg not in more], c.NOT_BUILT)
     if enable_lora and not lora_modules:
         raise ConfigError("--enable-lora needs --lora-modules name=folder: adapters are loaded at start")
-    if None is not max_num_seqs != max_batch_size is not None:
+    if max_num_seqs is not None and max_batch_size is not None and max_num_seqs != max_batch_size:
         raise ConfigError("--max-num-seqs and --max-batch-size are two names of one number; give one of them")
     if log_level.lower() not in ("debug", "info", "warning", "error", "critical"):
         raise ConfigError(f"--log-level {log_level!r} is unknown; use debug, info, warning or error")

@@ -138,9 +138,8 @@ class TimedFeeder(Feeder):
         if key in self.draws.arrived:  # its chunk was drawn again
             return False
         self.draws.arrived.add(key)
-        return (
-            self.draws.timetable.last_use(*key) >= self.uses[batch.kind]
-        )  # else it was done with before the run was cut
+        # A batch of the first chunk may have been done with before the run was cut.
+        return self.draws.timetable.last_use(*key) >= self.uses[batch.kind]
 
     def _keep(self, batch: Batch) -> None:
         self.held[batch.kind, batch.index] = batch
