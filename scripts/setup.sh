@@ -41,8 +41,8 @@ world_packages() { # what the world needs from Debian: it draws with real fonts 
 }
 
 cpu_only() { # PyPI's wheels for Linux bring gigabytes of CUDA libraries, which such a machine can't use
-  local told # read to its end: `grep -q` on a pipe would leave at the first match, and pip fail for it
-  told=$("${pip[@]}" config list) || return 1
+  local told # without -q, which silences this too; to its end, for `grep -q` on a pipe leaves and pip fails for it
+  told=$(.venv/bin/python -m pip config list) || return 1
   [ "$(uname -sm)" = "Linux x86_64" ] && [ ! -e /dev/nvidiactl ] && ! command -v nvidia-smi >/dev/null &&
     ! grep -qE 'index|find-links' <<<"$told"
 }

@@ -18,6 +18,7 @@ FAKE_PYTHON = f"""#!/bin/sh
 case "$*" in
   -V) echo "Python 3.11.9" ;;
   "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+  *" -q config list") ;; # a quiet pip says nothing
   *"config list") printf '%s' "$PIP_SAYS" ;;
   *install*) echo "$*" >> installs
     case "$*" in *"$PIP_REFUSES"*) [ -z "$PIP_REFUSES" ] || exit 1 ;; esac ;;
