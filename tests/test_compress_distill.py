@@ -91,7 +91,7 @@ def test_a_healed_model_keeps_its_folder(prepared, tmp_path) -> None:  # noqa: F
     trainer = Trainer(config)
     losses = trainer.objective(trainer.feeder.next("text")[0], None)
     assert float(losses["kl"].detach()) < 1e-6
-    assert float(losses["hidden"]) < 1e-9
+    assert float(losses["hidden"].detach()) < 1e-9
     trainer.run()
     bundle_like(tmp_path / "run", tmp_path / "base", tmp_path / "out")
     assert (tmp_path / "out" / "tokenizer.json").exists()
