@@ -1,7 +1,7 @@
 """Writes a request's plan: what the client asks, else what the server is set to, else what was learned. No tensors.
 
 Two looks. Before prefill, `plan` sees counts. After the prompt's first segment, `refine` sees the probe's scores and
-may cap the depth where the client and the server left the policy open (`auto`).
+may cap the depth where the client and the server left the policy open (`auto`) and no exits are certified.
 
 `auto` without a calibration that fits the weights drafts and verifies (`lossless`): it can cost time, never an answer.
 So it does for a request with an adapter: thresholds, probe and thinking budget were learned of the base alone.
@@ -140,7 +140,7 @@ class Planner:
         risk = settings.risk if graph.risk is None else graph.risk
         if (graph.policy or settings.policy) != "auto" or exit_policy.kind == "fixed" or facts.adapted:
             return True
-        # What the probe caps may leave early below the cap.
+        # The probe may cap the depth, by a score that another batch rounds otherwise: at the bar, another depth.
         return settings.calibration is None or settings.calibration.bar_for(risk, facts.group) is None
 
     def refine(self, plan: Plan, scores: Sequence[float]) -> Plan:
