@@ -15,9 +15,15 @@ from autoglm_phone.compress.opening import open_model
 from autoglm_phone.compress.share import Known, _fewest_across, merge, part
 from autoglm_phone.errors import CheckpointError, ConfigError
 from autoglm_phone.models.glm4v.reference import make_tiny_checkpoint
+from autoglm_phone.models.native.configuration import preset
+from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
 from autoglm_phone.models.shared import shared_weights
 from autoglm_phone.runner.checkpoint import Checkpoint
+from autoglm_phone.train.bundle import bundle_like, write_model
+from autoglm_phone.train.distill import load_model
+from autoglm_phone.train.trainer import Trainer
 from compress_cases import conversations, lively
+from test_train_path import TINY, prepared, tiny_config  # noqa: F401  (a fixture)
 
 CPU = torch.device("cpu")
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -67,8 +73,6 @@ def test_shared_tensors_are_stored_once_and_load_everywhere(
     folder: Path, samples: list[calibrate.Sample], tmp_path: Path
 ) -> None:
     from transformers import AutoModelForCausalLM
-
-    from autoglm_phone.train.distill import load_model
 
     parsed = recipe.parse("steps:\n  - share: {volume: 0.15}\n")
     made = pipeline.compress(folder, parsed, tmp_path / "out", samples=samples)
@@ -165,3 +169,31 @@ def test_a_map_that_points_on_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"shared_weights": {"a": "b", "b": "c"}}))
     with pytest.raises(CheckpointError, match="shared_weights"):
         shared_weights(tmp_path)
+
+
+def test_healing_goes_on_from_shared_tensors_and_finds_them_again(prepared, tmp_path, caplog) -> None:  # noqa: F811
+    """A tower's matrix serves a layer that the model meets before it, and one layer's serves another."""
+    torch.manual_seed(1)
+    model = AutoGLMPhoneForConditionalGeneration(preset("mini", **TINY))
+    weights = {n: t.bfloat16() for n, t in model.state_dict().items() if n != "lm_head.weight"}
+    ties = {
+        "model.layers.1.self_attn.q_proj.weight": "model.audio.blocks.0.attn.proj.weight",
+        "model.layers.0.mlp.down_proj.weight": "model.layers.1.mlp.down_proj.weight",
+    }
+    stored = {name: tensor for name, tensor in weights.items() if name not in ties}
+    assert all(weights[place].shape == weights[kept].shape for place, kept in ties.items())
+    write_model(stored, prepared, tmp_path / "base", "mini", {**TINY, "shared_weights": ties})
+    config = tiny_config(
+        prepared, tmp_path / "run", steps=1, model=tmp_path / "base", init_from=tmp_path / "base",
+        teacher=tmp_path / "base", plan=("text",), layer_dropout=0.0,
+    )  # fmt: skip
+    trainer = Trainer(config)
+    assert not any(place in record.getMessage() for record in caplog.records for place in (*ties, *ties.values()))
+    assert float(trainer.objective(trainer.feeder.next("text")[0], None)["kl"].detach()) < 1e-6
+    trainer.run()
+    bundle_like(tmp_path / "run", tmp_path / "base", tmp_path / "out")
+    assert set(Checkpoint(tmp_path / "out").names()) >= set(stored)
+    healed = Checkpoint(tmp_path / "out")
+    assert any(not torch.equal(healed.get(kept), stored[kept]) for kept in ties.values())
+    run = load_model(tmp_path / "out", "").get_parameter("model.layers.0.mlp.down_proj.weight")
+    assert torch.equal(run.bfloat16(), healed.get("model.layers.1.mlp.down_proj.weight"))

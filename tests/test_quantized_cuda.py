@@ -17,7 +17,7 @@ from test_quantized_linear import make, relative, truth
 CPU = torch.device("cpu")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 DEVICES = [CPU, pytest.param(torch.device("cuda"), marks=needs_gpu)]
-HALF = 2**-8  # bfloat16's relative rounding, doubled: of the zeros, of the weights and of the result
+HALF = 2**-8  # bfloat16's relative rounding, doubled: of the weights and of the result
 
 
 def bfloat_scales(weight: PackedWeight) -> PackedWeight:
@@ -51,17 +51,19 @@ def test_the_int4_operator_means_what_our_codes_mean(bits, symmetric, shape, dev
     bias = torch.randn(rows).bfloat16().to(device)
     handle = Int4Handle.of(weight, group, bias, device)
     expected_weight = truth(weight).to(device)
+    # Zeros are rounded too, and a weight is the small difference of a zero and a code's step: more than HALF is lost.
+    bound = HALF if symmetric else 2 * HALF
     for count in (1, 5, 40, FLOAT_ROWS + 3):
         x = torch.randn(count, columns, generator=torch.Generator().manual_seed(count)).bfloat16().to(device)
         expected = x.double() @ expected_weight.T + bias.double()
         made = handle.multiply(x)
         assert made.dtype == torch.bfloat16
-        assert relative(made, expected) < HALF
+        assert relative(made, expected) < bound
     ids = torch.tensor([3, rows - 1, 3, 0], device=device)
     looked = handle.look_up(ids)
     if symmetric:
         assert torch.equal(looked, expected_weight[ids].bfloat16())  # nothing is rounded but the product
-    assert relative(looked, expected_weight[ids]) < HALF
+    assert relative(looked, expected_weight[ids]) < bound
 
 
 @pytest.mark.parametrize("device", DEVICES, ids=str)
@@ -70,7 +72,7 @@ def test_blocks_of_tiles(device, monkeypatch) -> None:
     weight = bfloat_scales(make(96, 256, 4, 2, False))
     handle = Int4Handle.of(weight, 128, None, device)
     x = torch.randn(FLOAT_ROWS, 256).bfloat16().to(device)
-    assert relative(handle.multiply(x), x.double() @ truth(weight).to(device).T) < HALF
+    assert relative(handle.multiply(x), x.double() @ truth(weight).to(device).T) < 2 * HALF
 
 
 def test_few_large_blocks_on_a_gpu() -> None:

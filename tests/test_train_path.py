@@ -327,6 +327,8 @@ def test_a_patch_belongs_to_the_smallest_region_over_it():
         assert found["icon"] == [10 + 4]
         assert found["dot"] == [10 + 6]
         assert not {14, 16} & set(found["row"])
+        none = find_regions(picture, view, lambda t: [ord(c) for c in t], 0, random.Random(seed))
+        assert none.regions == ()
 
 
 def test_a_batch_survives_the_way_to_the_trainer(tmp_path):

@@ -12,6 +12,7 @@ import json
 import shutil
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -72,7 +73,8 @@ def _train(task: Task) -> Path:
         compile=options["steps"] >= 500,
         seed=task.recipe.seed,
         log_every=1 if options["small"] else 20,
-        sizes=BatchSizes(2048, 2, 3, 4, 2) if options["small"] else BatchSizes(),
+        # No regions: their training-only head is not in the model, and a fresh one would pull the tower its own way.
+        sizes=replace(BatchSizes(2048, 2, 3, 4, 2) if options["small"] else BatchSizes(), regions=0),
     )
     progress = Trainer(config).run()
     task.say(

@@ -39,7 +39,8 @@ def room(device: torch.device) -> int:
     """Bytes of states, of each stream, that stay on the device between units; what is more waits on the host."""
     if device.type != "cuda":
         return 0
-    total = torch.cuda.mem_get_info(device)[1] * torch.cuda.get_per_process_memory_fraction(device)
+    index = torch.cuda.current_device() if device.index is None else device.index  # "cuda" alone is refused below
+    total = torch.cuda.mem_get_info(index)[1] * torch.cuda.get_per_process_memory_fraction(index)
     return min(STATES_ON_DEVICE, int(total) // _SHARE)
 
 

@@ -34,7 +34,10 @@ def bundle_like(run: Path, model: Path, out: Path) -> list[Path]:
     weights = model_weights(run, torch.float32)
     stored = Checkpoint(model)
     shared = shared_weights(model)
-    made = {name: weights[name].to(stored.get(name).dtype) for name in stored.names() if name not in shared}
+    # A run names a shared tensor as the model meets it first, a folder by the place that keeps it.
+    met = {kept: place for place, kept in shared.items() if place in weights}
+    kept = [name for name in stored.names() if name not in shared]
+    made = {name: weights[name if name in weights else met[name]].to(stored.get(name).dtype) for name in kept}
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)

@@ -194,12 +194,14 @@ class Trainer:
     def _load(self, weights: dict[str, Tensor]) -> None:
         """Take over weights; of tensors that have grown since (a larger CTC alphabet) the rows that exist."""
         own = self.objective.state_dict()
+        filled = set()  # by address: a shared tensor has several names and is filled under one
         for name, tensor in weights.items():
             if name not in own or own[name].shape[1:] != tensor.shape[1:] or len(own[name]) < len(tensor):
                 log.warning("weights %s %s do not fit and were left out", name, tuple(tensor.shape))
                 continue
             own[name][: len(tensor)] = tensor.to(own[name].device)
-        missing = [name for name in own if name not in weights and "lm_head" not in name]
+            filled.add(own[name].data_ptr())
+        missing = [name for name in own if own[name].data_ptr() not in filled]
         if missing:
             log.warning("%d tensors start from scratch: %s", len(missing), ", ".join(missing[:4]))
 

@@ -52,6 +52,8 @@ def find_regions(
 
     A patch belongs to the smallest region that covers its centre, so that a row does not claim the icon inside it.
     """
+    if most == 0:
+        return view
     height, width = picture.pixels.shape[:2]
     rows, cols = view.pixels.shape[0] // 16, view.pixels.shape[1] // 16
     owner = np.full((rows, cols), -1)
