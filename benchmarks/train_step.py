@@ -12,7 +12,7 @@ import torch
 
 from autoglm_phone.models.native.configuration import PRESETS, preset
 from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
-from autoglm_phone.train.data import Batch, memory_layout
+from autoglm_phone.train.batches import Batch, memory_layout
 from autoglm_phone.train.encode import IGNORE
 from autoglm_phone.train.mixture import BatchSizes
 from autoglm_phone.train.muon import MuonAdam, OptimConfig

@@ -16,7 +16,7 @@ from autoglm_phone.compress.plan import ModuleInfo, ModulePlan
 from autoglm_phone.compress.quantize_matrix import quantize_matrix
 from autoglm_phone.compress.statistics import Moments
 from autoglm_phone.errors import ConfigError
-from autoglm_phone.train import data as data_module
+from autoglm_phone.train import stream as stream_module
 from autoglm_phone.train.qat import fake_quantize
 from compress_cases import conversations, lively
 from test_train_path import toy_sample
@@ -68,7 +68,7 @@ def test_gradients_pass_the_rounding() -> None:
 
 
 def test_a_recipe_trains_and_exports_int8(tiny_model: Path, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(data_module.registry, "generate", toy_sample)
+    monkeypatch.setattr(stream_module.registry, "generate", toy_sample)
     folder = lively(tiny_model, tmp_path / "model")
     samples = calibrate.load(folder, calibrate.Calibration(samples=2, path=conversations(tmp_path / "talk")))
     text = """

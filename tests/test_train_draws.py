@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from autoglm_phone.train import data as data_module
+from autoglm_phone.train import stream as stream_module
 from autoglm_phone.train.crew import Crew
-from autoglm_phone.train.data import WorldStream
 from autoglm_phone.train.draws import CHUNK, Draws, TimedFeeder, Timetable
 from autoglm_phone.train.mixture import BatchSizes, due
+from autoglm_phone.train.stream import WorldStream
 from autoglm_phone.train.trainer import Trainer
 from test_train_path import prepared, tiny_config, toy_sample  # noqa: F401  (a fixture)
 
@@ -90,7 +90,7 @@ def test_a_dead_worker_changes_nothing(prepared, monkeypatch, tmp_path) -> None:
             os._exit(9)
         return toy_sample(category, split, index, seed)
 
-    monkeypatch.setattr(data_module.registry, "generate", mortal)
+    monkeypatch.setattr(stream_module.registry, "generate", mortal)
     draws = draws_of(prepared, 0, 2)
     crew = Crew(draws, 2, lost=draws.lost)
     feeder = TimedFeeder(iter(crew), CPU, draws)

@@ -18,12 +18,13 @@ import autoglm_phone.models
 from autoglm_phone.models.native.blocks import FAR
 from autoglm_phone.models.native.configuration import preset
 from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
-from autoglm_phone.train import data as data_module
-from autoglm_phone.train.data import Batch, WorldStream, look_targets, thin_looks
+from autoglm_phone.train import stream as stream_module
+from autoglm_phone.train.batches import Batch, look_targets
 from autoglm_phone.train.encode import Encoder, Row
 from autoglm_phone.train.looks import Look, Sights, find_looks
 from autoglm_phone.train.mixture import BatchSizes
 from autoglm_phone.train.objective import LossWeights, Objective, look_loss, watched
+from autoglm_phone.train.stream import WorldStream, thin_looks
 from autoglm_phone.train.views import patches_in
 from autoglm_phone.train.world import registry
 from autoglm_phone.train.world.sample import Glyph, Picture, Region, Sample, Turn
@@ -215,7 +216,7 @@ def test_thinning_keeps_at_most_so_many():
 
 
 def image_batch(monkeypatch, category: str = "scene_count", images: int = 3, seed: int = 0) -> Batch:
-    monkeypatch.setattr(data_module, "KINDS", {"image": {category: 1.0}})
+    monkeypatch.setattr(stream_module, "KINDS", {"image": {category: 1.0}})
     sizes = BatchSizes(512, images, 3, 3, 3)
     stream = WorldStream(TOKENIZER.read_text(), "打开", {"打": 1}, 80, sizes, seed=seed, kinds=("image",))
     return next(iter(stream(0)))

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from autoglm_phone.models.native import modeling  # noqa: F401  (registers the Auto classes)
 from autoglm_phone.models.native.mel import log_mel
-from autoglm_phone.train import data as data_module
+from autoglm_phone.train import stream as stream_module
 from autoglm_phone.train.bundle import write_model
 from autoglm_phone.train.encode import ID, IGNORE, Encoder
 from autoglm_phone.train.mixture import BatchSizes
@@ -32,7 +32,7 @@ def toy_sample(category: str, split: str, index: int, seed: int = 0) -> Sample:
     clips: tuple[Clip, ...] = ()
     marks = ""
     alternatives: tuple[tuple[Turn, ...], ...] = ()
-    kind = next(k for k, table in data_module.KINDS.items() if category in table)
+    kind = next(k for k, table in stream_module.KINDS.items() if category in table)
     if kind in ("image", "joint"):
         height, width = 16 * int(rng.integers(3, 9)), 16 * int(rng.integers(3, 9))
         pictures = (
@@ -54,7 +54,7 @@ def toy_sample(category: str, split: str, index: int, seed: int = 0) -> Sample:
 
 @pytest.fixture
 def prepared(tmp_path, monkeypatch):
-    monkeypatch.setattr(data_module.registry, "generate", toy_sample)
+    monkeypatch.setattr(stream_module.registry, "generate", toy_sample)
     folder = tmp_path / "prepared"
     save_tokenizer(train_tokenizer(TEXTS, 400), folder)
     (folder / "ctc_vocab.txt").write_text("打开\n")
@@ -150,7 +150,7 @@ def test_a_run_trains_stops_resumes_and_bundles(prepared, tmp_path):
 def test_feeder_never_starves_one_kind_while_another_overflows():
     import time
 
-    from autoglm_phone.train.data import Batch
+    from autoglm_phone.train.batches import Batch
     from autoglm_phone.train.feeder import FRESH_LIMIT, Feeder
 
     def stream():
@@ -169,7 +169,7 @@ def test_feeder_never_starves_one_kind_while_another_overflows():
 
 
 def test_staging_keeps_every_tensor_and_grows():
-    from autoglm_phone.train.data import Batch
+    from autoglm_phone.train.batches import Batch
     from autoglm_phone.train.feeder import Staging
 
     staging = Staging(pinned=False)
@@ -187,7 +187,7 @@ def test_staging_keeps_every_tensor_and_grows():
 def _mortal(lane: int, lives: int):
     import os
 
-    from autoglm_phone.train.data import Batch
+    from autoglm_phone.train.batches import Batch
 
     ids = torch.full((1, 2), 10 * lane + lives)
     yield Batch("text", ids, ids, ["a"])
@@ -218,8 +218,8 @@ def test_a_worker_that_crashes_is_replaced():
 def test_batches_give_the_loss_of_the_reference_forward(prepared, kind, blank_range):
     from autoglm_phone.models.native.configuration import preset
     from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
-    from autoglm_phone.train.data import WorldStream
     from autoglm_phone.train.objective import Objective
+    from autoglm_phone.train.stream import WorldStream
 
     torch.manual_seed(0)
     config = preset("mini", **TINY)
@@ -257,7 +257,7 @@ def test_batches_give_the_loss_of_the_reference_forward(prepared, kind, blank_ra
 def _rank(rank: int, prepared, out, port: int) -> None:
     import os
 
-    data_module.registry.generate = toy_sample
+    stream_module.registry.generate = toy_sample
     os.environ.update(
         RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
     )
@@ -332,8 +332,8 @@ def test_a_patch_belongs_to_the_smallest_region_over_it():
 
 
 def test_a_batch_survives_the_way_to_the_trainer(tmp_path):
+    from autoglm_phone.train.batches import Batch
     from autoglm_phone.train.crew import pack, unpack
-    from autoglm_phone.train.data import Batch
 
     ids = torch.arange(6).view(2, 3)
     batch = Batch("audio", ids, ids, ["asr", "asr"], wave=torch.rand(2, 5), glyphs=torch.zeros(0, 2, dtype=torch.long),

@@ -26,7 +26,7 @@ import torch
 import torch.multiprocessing as mp
 
 from autoglm_phone.errors import EngineError
-from autoglm_phone.train.data import Batch
+from autoglm_phone.train.batches import Batch
 
 log = logging.getLogger(__name__)
 ALIGN = 64  # bytes

@@ -24,7 +24,7 @@ from autoglm_phone.models.native.modeling import (
     AutoGLMPhoneModel,
     Memory,
 )
-from autoglm_phone.train.data import Batch
+from autoglm_phone.train.batches import Batch
 from autoglm_phone.train.state import load_weights
 
 if TYPE_CHECKING:

@@ -21,10 +21,11 @@ from typing import Any
 
 import torch
 
-from autoglm_phone.train.data import Batch, Item, WorldStream
+from autoglm_phone.train.batches import Batch
 from autoglm_phone.train.encode import Encoder
 from autoglm_phone.train.feeder import Feeder
 from autoglm_phone.train.mixture import KINDS, due
+from autoglm_phone.train.stream import Item, WorldStream
 
 log = logging.getLogger(__name__)
 CHUNK = 4  # batches

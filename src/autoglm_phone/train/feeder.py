@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from autoglm_phone.errors import EngineError
-from autoglm_phone.train.data import Batch
+from autoglm_phone.train.batches import Batch
 
 FRESH_LIMIT = 24
 

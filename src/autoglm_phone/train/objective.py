@@ -27,7 +27,7 @@ from autoglm_phone.models.native.blocks import FAR, CrossAttention, Memory
 from autoglm_phone.models.native.mel import FFT, HOP, SAMPLE_RATE, WINDOW, mel_filters
 from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
 from autoglm_phone.models.native.vision import kept_patches
-from autoglm_phone.train.data import PAD, Batch
+from autoglm_phone.train.batches import PAD, Batch
 from autoglm_phone.train.distill import Teacher, lay_out
 
 _WHOLE = 0.15  # of the training pictures show their blank patches

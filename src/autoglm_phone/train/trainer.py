@@ -25,8 +25,8 @@ from torch import Tensor
 from autoglm_phone.errors import ConfigError
 from autoglm_phone.models.native.configuration import preset
 from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
+from autoglm_phone.train.batches import Batch
 from autoglm_phone.train.crew import Crew
-from autoglm_phone.train.data import Batch, WorldStream
 from autoglm_phone.train.distill import DistillConfig, config_of, load_teacher
 from autoglm_phone.train.draws import Draws, TimedFeeder, Timetable
 from autoglm_phone.train.feeder import Feeder
@@ -34,6 +34,7 @@ from autoglm_phone.train.mixture import KINDS, BatchSizes, due
 from autoglm_phone.train.muon import MuonAdam, OptimConfig
 from autoglm_phone.train.objective import Objective, speech_seconds
 from autoglm_phone.train.state import Progress, load_run, load_weights, save_run
+from autoglm_phone.train.stream import WorldStream
 from autoglm_phone.train.vocabularies import read_vocabularies
 from autoglm_phone.train.world.fillings import WORLD_SEED
 
