@@ -26,7 +26,7 @@ from autoglm_phone.bench import fixed
 from autoglm_phone.config import EngineConfig
 from autoglm_phone.engine.core import Engine
 from autoglm_phone.engine.loop import load_engine
-from autoglm_phone.engine.planning import Planning
+from autoglm_phone.engine.planning import PlannerLike, Planning
 from autoglm_phone.engine.request import EngineRequest, SamplingParams
 from autoglm_phone.graph.plan import EXIT_KINDS, ExitPolicy, GraphRequest, Plan
 from autoglm_phone.models import registry
@@ -103,7 +103,7 @@ def answer(
     return time.perf_counter() - start, [outputs[f"r{i}"] for i in range(len(prompts))]
 
 
-class Thresholds:
+class Thresholds(PlannerLike):
     """Stands in for the planner where the request says `confidence`: the same threshold at every exit."""
 
     def __init__(self, engine: Engine, level: float):
@@ -113,9 +113,6 @@ class Thresholds:
         kind = facts.graph.policy if facts.graph is not None else None
         depth = facts.graph.max_depth if facts.graph is not None else None
         return Plan(exit=ExitPolicy(kind if kind in EXIT_KINDS else "full", depth, self.exits))
-
-    def refine(self, plan: Plan, scores: tuple[float, ...]) -> Plan:
-        return plan
 
 
 def policies_table(engine: Engine, args: argparse.Namespace) -> None:

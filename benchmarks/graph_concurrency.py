@@ -33,7 +33,7 @@ from autoglm_phone.bench import fixed
 from autoglm_phone.config import EngineConfig
 from autoglm_phone.engine.core import Engine
 from autoglm_phone.engine.loop import load_engine
-from autoglm_phone.engine.planning import Planning
+from autoglm_phone.engine.planning import PlannerLike, Planning
 from autoglm_phone.engine.request import EngineRequest, SamplingParams
 from autoglm_phone.graph.plan import ExitPolicy, GraphRequest, Plan
 from autoglm_phone.graph.setup import planner_for
@@ -45,7 +45,7 @@ BOUND = 1.03
 Prompts = list[tuple[int, ...]]
 
 
-class SureExits:
+class SureExits(PlannerLike):
     """Plans where no calibration fits the weights: `confidence` leaves at one threshold, everywhere."""
 
     def __init__(self, depths: tuple[int, ...], threshold: float):
@@ -54,9 +54,6 @@ class SureExits:
     def plan(self, facts: EngineRequest) -> Plan:
         kind = (facts.graph or GraphRequest()).policy or "full"
         return Plan(exit=ExitPolicy("confidence" if kind == "auto" else kind, thresholds=self.thresholds))
-
-    def refine(self, plan: Plan, scores: tuple[float, ...]) -> Plan:
-        return plan
 
 
 def load(args: argparse.Namespace) -> tuple[Engine, str]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from autoglm_phone.config import EngineConfig
 from autoglm_phone.engine.core import Engine
 from autoglm_phone.engine.loop import load_engine
+from autoglm_phone.engine.planning import PlannerLike
 from autoglm_phone.engine.request import EngineRequest, MediaItem, StepOutput, ThinkingBudget
 from autoglm_phone.graph.plan import ExitPolicy, Plan
 from autoglm_phone.models.glm4v.model import Glm4vModel, Prompt
@@ -39,7 +40,7 @@ class Even:
         return token % 2 == 0
 
 
-class FixedPlans:
+class FixedPlans(PlannerLike):
     """A planner whose plans are written down beforehand, by request id; `full` for the others."""
 
     def __init__(self) -> None:

@@ -263,7 +263,7 @@ def test_the_engine_gives_the_same_tokens_through_static_buffers(family, device,
     """Exits, tokens that catch up and drafts of the real engine, its decode passes taken by GraphedDecoder."""
     from autoglm_phone.config import EngineConfig
     from autoglm_phone.engine.loop import load_engine
-    from autoglm_phone.engine.planning import Planning
+    from autoglm_phone.engine.planning import PlannerLike, Planning
     from autoglm_phone.graph.plan import ExitPolicy, Plan
     from autoglm_phone.models.glm4v.reference import make_tiny_checkpoint
     from autoglm_phone.runner import load
@@ -274,13 +274,10 @@ def test_the_engine_gives_the_same_tokens_through_static_buffers(family, device,
     else:
         folder = make_tiny_checkpoint(tmp_path, seed=1)
 
-    class Plans:
+    class Plans(PlannerLike):
         def plan(self, facts):
             exits = dict.fromkeys(facts_exits, 0.004)
             return Plan(exit=ExitPolicy(facts.graph.policy, None, exits))
-
-        def refine(self, plan, scores):
-            return plan
 
     config = EngineConfig(device=device, dtype="float32", kv_cache_memory=4 << 20, page_size=4)
     outputs = []

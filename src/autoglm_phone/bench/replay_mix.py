@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from autoglm_phone.engine.planning import PlannerLike, Planning
 from autoglm_phone.errors import AutoGLMError, CheckpointError, ConfigError, EngineError
 from autoglm_phone.graph.groups import GROUPS
-from autoglm_phone.graph.plan import ExitPolicy, GraphRequest
+from autoglm_phone.graph.plan import ExitPolicy, GraphRequest, Plan
+from autoglm_phone.graph.planner import RequestFacts, facts_of
 
 VERSION = 2
 MAX_TOKENS = 192  # of an answer: enough for all but a few of the fixed set
@@ -87,22 +89,17 @@ def _step(word: str) -> tuple[int, int]:
     return tokens, drafts
 
 
-class _Confident:
+class _Confident(PlannerLike):
     """Stands in for the planner: `confidence` with its group's thresholds, `lossless` with drafts of one length."""
 
     def __init__(self, thresholds: dict[str, dict[int, float]], draft_depth: int):
         self.thresholds = thresholds
         self.lossless = ExitPolicy("lossless", None, draft_depth=draft_depth, draft_length=DRAFTS)
 
-    def plan(self, facts: Any) -> Any:
-        from autoglm_phone.graph.plan import Plan
-
+    def plan(self, facts: RequestFacts) -> Plan:
         if facts.graph.policy == "lossless":
             return Plan(exit=self.lossless)
         return Plan(exit=ExitPolicy("confidence", None, self.thresholds[facts.group]))
-
-    def refine(self, plan: Any, scores: Any) -> Any:
-        return plan
 
 
 def record(
@@ -121,9 +118,7 @@ def record(
     from autoglm_phone.bench.world import messages
     from autoglm_phone.chat.load import load_service
     from autoglm_phone.config import EngineConfig
-    from autoglm_phone.engine.planning import Planning
     from autoglm_phone.graph.graph_file import NAME, read_graph_file, weights_digest
-    from autoglm_phone.graph.planner import facts_of
     from autoglm_phone.media.load import MediaLimits
 
     source = thresholds_from or model / NAME

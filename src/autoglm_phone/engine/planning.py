@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
@@ -12,13 +13,42 @@ from autoglm_phone.graph.rewrite import Rewriter
 
 
 class PlannerLike(Protocol):
-    """What the engine asks of graph.planner.Planner."""
+    """What the engine asks of graph.planner.Planner. One that stands in for it inherits what it does not decide.
 
+    facts: what `facts_of` makes of a request.
+    """
+
+    @abstractmethod
     def plan(self, facts: Any) -> Plan:
-        """Before prefill. facts: what `facts_of` makes of the request."""
+        """Before prefill.
+
+        Raises:
+            InvalidRequestError: the request cannot be served as it is.
+        """
+
+    def check(self, facts: Any) -> None:
+        """What `plan` would refuse, without its plan or its log lines. Any thread may call it. Here: nothing.
+
+        Raises:
+            InvalidRequestError: see `plan`.
+        """
+        return
+
+    def repeats(self, facts: Any) -> bool:
+        """Whether a greedy answer is the same whatever else runs. Any thread may call it."""
+        return _repeats(self.plan(facts))
 
     def refine(self, plan: Plan, scores: tuple[float, ...]) -> Plan:
         """After the prompt has been through the first segment. scores: the probe's."""
+        return plan
+
+    def rewriter(self, facts: Any) -> Rewriter | None:
+        """What follows the request while it streams; None: its KV policy stays."""
+        return None
+
+    def opens_thought(self, facts: Any) -> bool:
+        """Whether the prompt ends in the middle of a thought, as far as is known."""
+        return False
 
 
 class Planning:
@@ -50,19 +80,16 @@ class Planning:
 
     def check(self, request: EngineRequest) -> None:
         """Raises InvalidRequestError if the planner would refuse the request. Any thread may call it."""
-        check = getattr(self.planner, "check", None)
-        if check is not None and self.config.dynamic_graph:
-            check(self.facts_of(request))
+        if self.planner is not None and self.config.dynamic_graph:
+            self.planner.check(self.facts_of(request))
 
     def repeats(self, request: EngineRequest) -> bool:
         """Whether a greedy answer to it is the same whatever else runs. Any thread may call it."""
         if not self.config.dynamic_graph:
             return True
-        told = getattr(self.planner, "repeats", None)
-        if told is not None:
-            return bool(told(self.facts_of(request)))
-        plan = self.plan(request)
-        return plan.exit.kind != "confidence" and plan.kv.kind != "evict"
+        if self.planner is not None:
+            return self.planner.repeats(self.facts_of(request))
+        return _repeats(self.plan(request))
 
     def may_refine(self, request: EngineRequest) -> bool:
         """Whether the probe may still change the plan of this request: only where the client left it open. Not where
@@ -75,16 +102,13 @@ class Planning:
 
     def rewriter(self, request: EngineRequest) -> Rewriter | None:
         """What follows the request while it streams; None: its KV policy stays."""
-        make = getattr(self.planner, "rewriter", None)
-        if make is None or not self.config.dynamic_graph:
+        if self.planner is None or not self.config.dynamic_graph:
             return None
-        made: Rewriter | None = make(self.facts_of(request))
-        return made
+        return self.planner.rewriter(self.facts_of(request))
 
     def opens_thought(self, request: EngineRequest) -> bool:
         """Whether the prompt ends in the middle of a thought, as far as the planner knows."""
-        settings = getattr(self.planner, "settings", None)
-        return request.prompt_ids[-1] in getattr(settings, "think_ids", ())
+        return self.planner is not None and self.planner.opens_thought(self.facts_of(request))
 
     def _policy(self, graph: GraphRequest) -> ExitKind | Literal["auto"]:
         """What the client says, else the server."""
@@ -92,6 +116,11 @@ class Planning:
 
     def refine(self, plan: Plan, scores: tuple[float, ...]) -> Plan:
         return plan if self.planner is None else self.planner.refine(plan, scores)
+
+
+def _repeats(plan: Plan) -> bool:
+    """Whether tokens of this plan cannot depend on the load: not where exits may be asked or pages evicted by it."""
+    return plan.exit.kind != "confidence" and plan.kv.kind != "evict"
 
 
 def _facts_of(request: EngineRequest) -> Any:

@@ -111,7 +111,7 @@ class Planner:
         towers = frozenset(kind for kind, count in (("image", facts.images), ("audio", facts.audios)) if count)
         risk = self.settings.risk if graph.risk is None else graph.risk
         thought = None
-        if facts.last_token in self.settings.think_ids:
+        if self.opens_thought(facts):
             reasons.append("Enabling multi-step reasoning with CoT")
             thought = self._budget(facts, exit_policy, risk)
             if thought is not None:
@@ -188,6 +188,10 @@ class Planner:
         reason = f"Thinking budget of {budget} tokens ({expected:.0f} tokens expected)"
         logger.info(LOG, reason)
         return plan.because(reason, cause=f"{expected:.0f} tokens expected", thinking_tokens=budget)
+
+    def opens_thought(self, facts: RequestFacts) -> bool:
+        """Whether the prompt ends in the middle of a thought."""
+        return facts.last_token in self.settings.think_ids
 
     def rewriter(self, facts: RequestFacts) -> Rewriter | None:
         """What follows this request while it streams; None where the runner can keep no policy but `full`."""
