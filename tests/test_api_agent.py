@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from PIL import Image
 
+from api_cases import screenshot
 from conftest import Running
 
 ACTION = 'do(action="Tap", element=[123,456])'
@@ -51,12 +51,6 @@ def test_langchain_structured_output(api: Running) -> None:
         "additionalProperties": False,
     }
     assert llm.with_structured_output(schema, method="json_schema").invoke("cat?") == {"kind": "cat"}
-
-
-def screenshot(size: tuple[int, int] = (1080, 2400)) -> str:
-    out = io.BytesIO()
-    Image.linear_gradient("L").resize(size).convert("RGB").save(out, "PNG")
-    return base64.b64encode(out.getvalue()).decode()
 
 
 def agent_messages(history: int = 1) -> list[dict[str, Any]]:

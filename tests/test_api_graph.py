@@ -12,13 +12,13 @@ from typing import Any
 import httpx
 import pytest
 
+from api_cases import bundled, picture_part, sound_part, wav
 from autoglm_phone.api.app import create_app
 from autoglm_phone.api.config import ServeConfig
 from autoglm_phone.api.serve import load
 from autoglm_phone.graph.graph_file import GraphFile, weights_digest
 from autoglm_phone.models.registry import locate
 from conftest import Running, run_server
-from test_api_real import bundled, picture_part, sound_part, wav
 from test_api_streams import wait_until
 
 pytestmark = pytest.mark.skipif(not bundled(), reason="the bundled model is not there")

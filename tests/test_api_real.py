@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
-import os
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,30 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import openai
 import pytest
 import soundfile
-from PIL import Image
 
+from api_cases import MODEL, bundled, picture_part, sound_part, wav
 from autoglm_phone.api.app import create_app
 from autoglm_phone.api.config import ServeConfig
 from autoglm_phone.api.serve import load
-from autoglm_phone.errors import CheckpointError, InvalidRequestError
-from autoglm_phone.models.registry import locate
 from conftest import Running, run_server
-from test_api_agent import agent_messages, screenshot
+from test_api_agent import agent_messages
 from test_api_streams import leave, wait_until
-
-MODEL = "autoglm-phone-9b"
-SCRIPT = Path(__file__).parents[1] / "deploy" / "run_autoglm_server.sh"
-
-
-def bundled() -> list[str]:
-    try:
-        return ["mini"] if any(locate("mini").glob("*.safetensors")) else []
-    except CheckpointError:
-        return []
 
 
 @pytest.fixture(scope="session")
@@ -132,21 +114,6 @@ def test_pictures_change_the_prompt_and_equal_ones_share_the_cache(api: Running)
     first, second = create(api, messages=messages), create(api, messages=messages)
     assert first.choices[0].message.content == second.choices[0].message.content
     assert second.usage.prompt_tokens_details.cached_tokens > 0
-
-
-def wav(seed: int = 0) -> bytes:
-    """A second of noise."""
-    out = io.BytesIO()
-    soundfile.write(out, np.random.default_rng(seed).normal(0, 0.1, 16_000), 16_000, format="WAV")
-    return out.getvalue()
-
-
-def sound_part(data: bytes) -> dict[str, Any]:
-    return {"type": "input_audio", "input_audio": {"data": base64.b64encode(data).decode(), "format": "wav"}}
-
-
-def picture_part(size: tuple[int, int]) -> dict[str, Any]:
-    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{screenshot(size)}"}}
 
 
 def test_sound(api: Running) -> None:
@@ -321,84 +288,3 @@ def test_hanging_up_frees_the_engine(api: Running) -> None:
         began = time.monotonic()
         assert wait_until(lambda: api.service.engine.stats().running == 0, 5), "the request went on"
         assert time.monotonic() - began < 5
-
-
-def test_offline_use(tiny_model: Path) -> None:
-    from autoglm_phone import LLM, SamplingParams
-
-    llm = LLM(str(tiny_model))
-    made = llm.generate(["abc", "the quick"], SamplingParams(max_tokens=8, temperature=0.7, seed=1, logprobs=1), n=2)
-    assert [len(r.outputs) for r in made] == [2, 2]
-    again = llm.generate(["abc", "the quick"], SamplingParams(max_tokens=8, temperature=0.7, seed=1, logprobs=1, n=2))
-    assert [[o.token_ids for o in r.outputs] for r in again] == [[o.token_ids for o in r.outputs] for r in made]
-    with pytest.raises(InvalidRequestError, match="say it once"):
-        llm.generate("abc", SamplingParams(n=2), n=3)
-    assert made[0].prompt == "abc"
-    assert made[0].outputs[0].token_ids != made[0].outputs[1].token_ids
-    picture = {"type": "image", "image": Image.new("RGB", (64, 48), "red")}
-    clip = {"type": "audio", "audio": (np.zeros(8000, np.float32), 8000)}
-    chats = [
-        [{"role": "user", "content": [picture, clip, {"type": "text", "text": "?"}]}],
-        [{"role": "user", "content": "hi"}],
-    ]
-    made = llm.chat(chats, SamplingParams(max_tokens=8, temperature=0.0))
-    assert len(made) == 2
-    assert all(r.outputs[0].finish_reason in ("length", "stop") for r in made)
-    stopped = llm.generate(
-        "abc",
-        SamplingParams(
-            max_tokens=64,
-            temperature=0.0,
-            stop=(llm.generate("abc", SamplingParams(max_tokens=3, temperature=0.0))[0].outputs[0].text[-1:],),
-        ),
-    )
-    assert stopped[0].outputs[0].finish_reason == "stop"
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
-@pytest.mark.skipif(not bundled(), reason="the bundled model is not there")
-def test_the_script_serves_langchain_as_it_stands(tmp_path: Path) -> None:
-    """A newcomer's whole way: the deploy script from any folder, then LangChain's own example."""
-    from langchain_openai import ChatOpenAI
-
-    port = free_port()
-    log = tmp_path / "log"
-    with log.open("w") as sink:
-        server = subprocess.Popen(
-            [SCRIPT], cwd=tmp_path, stderr=sink, env={**os.environ, "PORT": str(port), "HOST": "127.0.0.1"}
-        )
-    try:
-        listening = f"Server listening on http://127.0.0.1:{port}"
-        assert wait_until(lambda: listening in log.read_text() or server.poll() is not None, 90), log.read_text()
-        base_url = f"http://127.0.0.1:{port}/v1"
-        llm = ChatOpenAI(
-            model="autoglm-phone-9b",
-            temperature=0.5,
-            base_url=base_url,
-            api_key="EMPTY",
-            extra_body={"enable_thinking": True, "return_reasoning": True},
-            streaming=True,
-        )
-        assert llm.invoke("你是谁?").content
-        assert next(m.id for m in openai.OpenAI(base_url=base_url, api_key="EMPTY").models.list()) == MODEL
-    finally:
-        server.terminate()
-        assert server.wait(20) in (0, -15, 143)
-    seen = log.read_text()
-    for said in ("Initializing", "Tokenizer", "Device", listening):
-        assert said in seen
-    assert "Traceback" not in seen
-
-
-def test_serving_does_not_import_transformers(tiny_model: Path) -> None:
-    """It takes a second of the start and memory for nothing: its classes are for training and for users."""
-    code = (
-        "import sys; from autoglm_phone.api.config import ServeConfig; from autoglm_phone.api.serve import load; "
-        f"load(ServeConfig(model={str(tiny_model)!r})).close(); sys.exit('transformers' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0

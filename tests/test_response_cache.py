@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api_cases import picture_part
 from autoglm_phone.api.response_cache import ResponseCache
 from autoglm_phone.chat.service import Answer
 from conftest import Running
-from test_api_real import picture_part
 
 ASK = [{"role": "user", "content": "hello"}]
 TOOLS = [{"type": "function", "function": {"name": "tap", "parameters": {"type": "object", "properties": {}}}}]
