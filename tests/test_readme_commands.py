@@ -23,7 +23,7 @@ BENCHMARKS = sorted({word for c in COMMANDS for word in c.words if word.startswi
     path for file in READMES for path in re.findall(r"benchmarks/\w+\.py", (ROOT / file).read_text(encoding="utf-8"))
 })  # fmt: skip
 OURS = {"deploy", "recipes", "benchmarks", "scripts", "docs", "src", "tests"}  # folders whose files must be there
-ELSEWHERE = {"hf": "huggingface_hub's program", "python main.py": "in a checkout of Open-AutoGLM"}
+ELSEWHERE = {".venv/bin/hf": "huggingface_hub's program", "python main.py": "in a checkout of Open-AutoGLM"}
 
 
 def text_of(file: str) -> str:

@@ -18,7 +18,7 @@ def bench_graph(
     count: Annotated[int, typer.Option(help="samples a category, for --suite world")] = 10,
     limit: Annotated[int | None, typer.Option(help="samples in all, to try it out")] = None,
     categories: Annotated[str, typer.Option(help="comma-separated; empty = all")] = "",
-    exit_risk: Annotated[float, typer.Option(help="share of tokens that may differ where tokens leave early")] = 0.01,
+    exit_risk: Annotated[float, typer.Option(help="share of answers that leaving early may turn wrong")] = 0.01,
     curve: Annotated[bool, typer.Option(help="also measure other risks and fixed depths")] = True,
     threads: Annotated[int, typer.Option(help="of each engine; they never compute at the same time")] = 1,
     tower_memory: Annotated[

@@ -14,9 +14,13 @@ app.command()(tune)
 
 Model = Annotated[str, typer.Option(help="model folder, or 'mini' for the bundled model")]
 Out = Annotated[Path, typer.Option(help="folder for records.jsonl (kept between runs), graph.json and the probe")]
-Count = Annotated[int, typer.Option(help="samples a category; each risk needs about 3 / risk requests in all, twice")]
+Count = Annotated[int, typer.Option(help="samples a category, at least")]
 GroupCount = Annotated[
-    int, typer.Option(help="samples a group (text, picture, speech, picture+speech) at least; 0: as --count gives")
+    int,
+    typer.Option(
+        help="samples a group (text, picture, speech, picture+speech) at least; a risk needs about 4.4 / risk of them "
+        "or more; 0: as --count gives"
+    ),
 ]
 Categories = Annotated[str, typer.Option(help="comma-separated; empty = all")]
 Split = Annotated[str, typer.Option(help="train, val or test; the model must not have learned from it")]
