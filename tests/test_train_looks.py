@@ -21,7 +21,7 @@ from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGener
 from autoglm_phone.train import stream as stream_module
 from autoglm_phone.train.batches import Batch, look_targets
 from autoglm_phone.train.encode import Encoder, Row
-from autoglm_phone.train.looks import Look, Sights, find_looks
+from autoglm_phone.train.looks import Look, Sights
 from autoglm_phone.train.mixture import BatchSizes
 from autoglm_phone.train.objective import LossWeights, Objective, look_loss, watched
 from autoglm_phone.train.stream import WorldStream, thin_looks
@@ -54,7 +54,7 @@ def turns_of(sample: Sample) -> list[tuple[Turn, ...]]:
 
 
 def looks_of(turns: tuple[Turn, ...], picture: Picture) -> tuple[Look, ...]:
-    return find_looks(turns[-1].reasoning, turns[-1].text, turns[-2].text, picture)
+    return Sights(picture).looks(turns[-1].reasoning, turns[-1].text, turns[-2].text)
 
 
 def words(turns: tuple[Turn, ...], look: Look) -> str:
@@ -113,9 +113,9 @@ def test_a_scene_is_walked_thing_by_thing():
 def test_equal_things_in_one_place_take_turns_and_else_share():
     regions = (Region("red cat", 20, 5, 25, 9), Region("red cat", 5, 5, 9, 9), Region("red cat", 80, 80, 90, 90))
     picture = Picture(np.zeros((90, 90, 3), np.uint8), (), regions)
-    twice = find_looks("red cat top left, red cat top left.", "2", "", picture)
+    twice = Sights(picture).looks("red cat top left, red cat top left.", "2", "")
     assert [look.boxes for look in twice] == [(box_of(regions[1], picture),), (box_of(regions[0], picture),)]
-    once = find_looks("red cat top left.", "2", "", picture)
+    once = Sights(picture).looks("red cat top left.", "2", "")
     assert [len(look.boxes) for look in once] == [2]
 
 
@@ -146,12 +146,12 @@ def test_what_is_calculated_is_not_looked_for():
                Region("Apr Paris 70", 20, 20, 29, 90), Region("Mar Rome 40", 30, 50, 39, 90))  # fmt: skip
     picture = Picture(np.zeros((100, 100, 3), np.uint8), (), regions)
     thought = "Apr is about 70, Mar about 40. 70-40=30."
-    looks = find_looks(thought, "30", "How much higher is the sales of Paris on Apr than on Mar?", picture)
+    looks = Sights(picture).looks(thought, "30", "How much higher is the sales of Paris on Apr than on Mar?")
     assert [(thought[look.start : look.end], names_at(look, picture)) for look in looks] == [
         ("Apr is about 70", ["Apr Paris 70"]), ("Mar about 40", ["Mar Paris 40"]),
     ]  # fmt: skip
     swipe = 'do(action="Swipe", start=[500,750], end=[500,250])'
-    assert not find_looks("", swipe, "", picture)
+    assert not Sights(picture).looks("", swipe, "")
 
 
 @pytest.mark.parametrize("category", ["ocr", "screen_read"])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -195,7 +195,6 @@ class LayerWeights:
     post_mlp_norm: Any
     sliding: bool = False
     cross: CrossWeights | None = None
-    extras: dict[str, Any] = field(default_factory=dict)
 
 
 class Backend(ABC):

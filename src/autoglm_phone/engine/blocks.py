@@ -47,10 +47,6 @@ class PagePool:
         """Fraction of the pages that some sequence owns."""
         return 1.0 - self.num_free / self.num_pages
 
-    def pages_for(self, num_tokens: int) -> int:
-        """Pages that hold this many tokens of one segment."""
-        return -(-num_tokens // self.page_size)
-
     def can_allocate(self, count: int) -> bool:
         return count <= self.num_free
 

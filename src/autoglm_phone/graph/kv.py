@@ -133,13 +133,6 @@ def visible_keys(ordinals: Sequence[int], query: int, page_size: int) -> list[in
     ]  # fmt: skip
 
 
-def live_tokens(table: Sequence[int], length: int, page_size: int) -> int:
-    """Tokens whose keys and values one segment still holds."""
-    full, rest = divmod(length, page_size)
-    count = sum(page_size for page in table[:full] if page != DROPPED)
-    return count + (rest if rest and table[full] != DROPPED else 0)
-
-
 def expected_share(policy: KVPolicy, prompt: int, output: int) -> float:
     """Live KV bytes over those of `full`, after `prompt` + `output` tokens, by the policy's own arithmetic."""
     total = max(1, prompt + output)

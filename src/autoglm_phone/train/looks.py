@@ -212,11 +212,6 @@ class Sights:
             found.add("answer", 0, len(answer), named)
 
 
-def find_looks(reasoning: str, answer: str, question: str, picture: Picture) -> tuple[Look, ...]:
-    """The looks of one assistant turn about one picture. `Sights` is quicker for several turns."""
-    return Sights(picture).looks(reasoning, answer, question)
-
-
 def _either(texts: Iterable[str]) -> str:
     """A pattern for any of these texts, the longest first."""
     return "|".join(map(re.escape, sorted(set(texts), key=len, reverse=True)))

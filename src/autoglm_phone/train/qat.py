@@ -14,8 +14,6 @@ from torch import Tensor, nn
 
 from autoglm_phone.errors import ConfigError, NotBuiltError
 
-WEIGHT_STEPS = 127.5  # torchao's symmetric grid: a row's largest weight lies at 127.5 steps
-
 
 class TokenQuantizer(nn.Module):
     """x [..., C] rounded to int8, one group a token. torchao's own per-token rounding is asymmetric only."""

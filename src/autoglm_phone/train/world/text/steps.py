@@ -208,17 +208,6 @@ def long_division(lines: list[str], digits: str, divisor: int, point: int = 0) -
         at += 1
 
 
-def remainder(lines: list[str], a: int, b: int) -> tuple[int, int]:
-    """Division with remainder: `27÷7=3r6`, or digit by digit from 100 on."""
-    if a < 100:
-        lines.append(f"{a}÷{b}={a // b}r{a % b}")
-        return divmod(a, b)
-    lines.append(f"{a}÷{b}:")
-    long_division(lines, str(a), b)
-    lines.append(f"={a // b}r{a % b}")
-    return divmod(a, b)
-
-
 _APPLY = {"+": add, "-": subtract, "*": multiply, "/": divide}
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from autoglm_phone.train.world.sample import Glyph, Lang, Picture
 
-_COLUMNS = {"zh": ("左", "中", "右"), "en": ("left", "center", "right")}
 NAMES: dict[Lang, tuple[tuple[str, ...], ...]] = {
     "zh": (("左上方", "上方", "右上方"), ("左侧", "中间", "右侧"), ("左下方", "下方", "右下方")),
     "en": (("top left", "top", "top right"), ("left", "center", "right"), ("bottom left", "bottom", "bottom right")),

@@ -13,7 +13,7 @@ from autoglm_phone.train.world.scoring import Score, numbers, scorer
 from autoglm_phone.train.world.text.grammar_parse import say_open
 from autoglm_phone.train.world.visual import scene_thoughts as thoughts
 from autoglm_phone.train.world.visual import wishes_scene as wishes
-from autoglm_phone.train.world.visual.regions import NAMES, grid, region
+from autoglm_phone.train.world.visual.regions import grid, region
 from autoglm_phone.train.world.visual.scene_words import COLORS, KINDS, Thing, bare, caption, groups, noun
 from autoglm_phone.train.world.visual.tasks import phrase, phrased
 
@@ -336,6 +336,3 @@ def _point(sample: Sample, answer: str, reasoning: str) -> Score:
     x0, y0, x1, y1 = sample.truth["box"]
     inside = x0 <= found[0] <= x1 and y0 <= found[1] <= y1
     return Score(inside, float(inside), {"parsed": True})
-
-
-REGIONS = NAMES
