@@ -1,14 +1,23 @@
 """Times the training step of a preset on random batches of the real sizes, kind by kind, with and without compilation.
 
-Prints machine, sizes, milliseconds a micro-batch, tokens a second and peak memory. Needs a GPU.
+    python benchmarks/train_step.py [--preset pro] [--batch-scale 0.5] [--repeats 10] [--no-compile]
+    python benchmarks/train_step.py --estimate [--preset pro] [--batch-scale 0.5]
+
+Prints machine, sizes, milliseconds a micro-batch, tokens a second and peak memory. Needs a GPU, but for --estimate: it
+counts the forward pass's operations and the bytes that are kept for the backward pass (in bfloat16, not compiled, and
+without the temporaries of single operations) on a few rows and multiplies.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 
 import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.flop_counter import FlopCounterMode
 
 from autoglm_phone.models.native.configuration import PRESETS, preset
 from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
@@ -51,20 +60,65 @@ def random_batch(kind: str, sizes: BatchSizes, device: torch.device, text_length
     return batch
 
 
+def objective_of(name: str) -> Objective:
+    """A preset's model with the heads of training, untrained."""
+    audio = {**PRESETS[name].get("audio_config", {}), "ctc_vocab": CTC}
+    return Objective(AutoGLMPhoneForConditionalGeneration(preset(name, audio_config=audio)), 3000)
+
+
+def estimate(name: str, sizes: BatchSizes) -> None:
+    """Operations and bytes of each kind's micro-batch, from one row, picture or clip of it."""
+    objective = objective_of(name)
+    weights = {p.untyped_storage().data_ptr(): p.nbytes for p in objective.parameters()}
+    print(f"preset {name}: {sum(p.numel() for p in objective.parameters()):,} parameters, float32 "
+          f"{sum(weights.values()) / 2**30:.2f} GiB, three to four times that in training")  # fmt: skip
+    for kind, times in {
+        "text": sizes.text_tokens / 192, "image": sizes.images, "audio": sizes.clips, "joint": sizes.joint,
+    }.items():  # fmt: skip
+        found = []
+        for rows in (1, 2):  # what does not depend on the rows, such as the weights in bfloat16, counts once
+            few = replace(sizes, text_tokens=192 * rows, images=rows, clips=rows, joint=rows)
+            found.append(forward(objective, random_batch(kind, few, torch.device("cpu")), set(weights)))
+        operations, kept = (once + (times - 1) * (twice - once) for once, twice in zip(*found, strict=True))
+        print(f"{kind:6} forward {operations / 1e12:6.2f} TFLOP, forward and backward {3e-12 * operations:6.2f}; "
+              f"kept {kept / 2**30:5.1f} GiB", flush=True)  # fmt: skip
+
+
+def forward(objective: Objective, batch: Batch, weights: set[int]) -> tuple[int, int]:
+    """(operations, bytes kept for the backward pass) of one forward pass in bfloat16."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    counter = FlopCounterMode(display=False)
+    with counter, saved_tensors_hooks(keep, lambda tensor: tensor), torch.autocast("cpu", torch.bfloat16):
+        losses = objective(batch, 12)
+    del losses
+    return counter.get_total_flops(), sum(kept.values())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--preset", default="mini")
     parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--batch-scale", type=float, default=1.0)
     parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--estimate", action="store_true")
     args = parser.parse_args()
     torch.manual_seed(0)
+    if args.estimate:
+        estimate(args.preset, BatchSizes().scaled(args.batch_scale))
+        return
     device = torch.device("cuda")
     torch.backends.cuda.matmul.allow_tf32 = True
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, preset {args.preset}, seed 0")
-    sizes = BatchSizes()
-    audio = {**PRESETS[args.preset].get("audio_config", {}), "ctc_vocab": CTC}
-    model = AutoGLMPhoneForConditionalGeneration(preset(args.preset, audio_config=audio)).to(device)
-    objective = Objective(model, 3000).to(device)
+    sizes = BatchSizes().scaled(args.batch_scale)
+    objective = objective_of(args.preset).to(device)
+    model = objective.model
     optimizer = MuonAdam(list(objective.named_parameters()), OptimConfig())
     batches = {kind: random_batch(kind, sizes, device) for kind in ("text", "image", "audio", "joint")}
     for compiled in (False,) if args.no_compile else (False, True):

@@ -52,6 +52,12 @@ def refusal(*args: str) -> str:
         (["--resume"], "no checkpoint"),
         (["--resume", "--init-from", "x"], "--init-from"),
         (["--init-from", "nope"], "nope"),
+        (["--grow-from", "nope"], "nope"),
+        (["--grow-from", "x", "--init-from", "y"], "one of them"),
+        (["--resume", "--grow-from", "x"], "--grow-from"),
+        (["--steps", "0"], "--steps"),
+        (["--batch-scale", "0"], "--batch-scale"),
+        (["--warmup-steps", "0"], "--warmup-steps"),
         (["--teacher", "nope"], "nope"),
     ],
 )

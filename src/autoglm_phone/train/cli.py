@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,10 +29,14 @@ def run(
     prepared: Folder = Path("runs/prepared"),
     out: Folder = Path("runs/mini"),
     minutes: Annotated[float, typer.Option(help="length of the whole schedule")] = 45.0,
+    steps: Annotated[int | None, typer.Option(help="let the schedule run on steps, not on --minutes")] = None,
     call_seconds: Annotated[float, typer.Option(help="stop after this long, leaving a checkpoint")] = 1e9,
     resume: Annotated[bool, typer.Option(help="go on from the checkpoint in --out")] = False,
     init_from: Annotated[
         Path | None, typer.Option(help="new schedule from the weights of a run or model folder")
+    ] = None,
+    grow_from: Annotated[
+        Path | None, typer.Option(help="new schedule from a narrower run or model folder, grown to --preset")
     ] = None,
     teacher: Annotated[Path | None, typer.Option(help="model folder or run to distil from")] = None,
     kl: Annotated[float, typer.Option(help="weight of the teacher's predictions")] = 1.0,
@@ -43,11 +48,14 @@ def run(
     plan: Annotated[
         str, typer.Option(help="micro-batches of a step, comma-separated")
     ] = "image,text/2,audio/2+1,joint/4",
+    warmup_steps: Annotated[int, typer.Option(help="steps over which the learning rate rises")] = 150,
     muon_lr: float = 0.015,
     adam_lr: float = 2e-3,
     decay_from: Annotated[float, typer.Option(help="fraction of the schedule where the decay begins")] = 0.55,
     floor: Annotated[float, typer.Option(help="last learning rate over the peak")] = 0.02,
     reuse: Annotated[float, typer.Option(help="mean uses of a rendered batch")] = 3.0,
+    batch_scale: Annotated[float, typer.Option(help="size of the batches; 1 suits the mini on 140 GB")] = 1.0,
+    repeatable: Annotated[bool, typer.Option(help="what a step reads follows from its number, not from time")] = False,
     compile: Annotated[bool, typer.Option(help="compile the blocks")] = True,
     small: Annotated[bool, typer.Option(help="tiny batches, to try the path on a CPU")] = False,
 ) -> None:
@@ -59,12 +67,15 @@ def run(
     from autoglm_phone.train.muon import OptimConfig
     from autoglm_phone.train.trainer import TrainConfig, Trainer
 
-    sizes = BatchSizes(2048, 2, 3, 4, 2) if small else BatchSizes()
+    if not 0 < batch_scale < math.inf:
+        raise ConfigError(f"--batch-scale must be above 0, not {batch_scale:g}", param="batch_scale")
+    sizes = BatchSizes(2048, 2, 3, 4, 2) if small else BatchSizes().scaled(batch_scale)
     kinds = ("text", "image", "audio", "joint")
     config = TrainConfig(
         preset=preset, prepared=prepared, out=out, minutes=minutes, call_seconds=call_seconds, resume=resume,
-        init_from=init_from, workers=workers, plan=tuple(plan.split(",")), compile=compile, decay_from=decay_from,
-        floor=floor, teacher=teacher, distill=DistillConfig(kl, hidden, top_k),
+        steps=steps, init_from=init_from, grow_from=grow_from, repeatable=repeatable, workers=workers,
+        plan=tuple(plan.split(",")), compile=compile, warmup_steps=warmup_steps, decay_from=decay_from, floor=floor,
+        teacher=teacher, distill=DistillConfig(kl, hidden, top_k),
         reuse={k: min(reuse, 1.5) if k == "text" else reuse for k in kinds},
         sizes=sizes, optim=OptimConfig(muon_lr=muon_lr, adam_lr=adam_lr), log_every=1 if small else 20,
     )  # fmt: skip
@@ -76,15 +87,25 @@ def run(
 
 def _check_start(config: TrainConfig) -> None:
     """Everything that a run starts from, looked at before minutes of preparing. Raises ConfigError, CheckpointError."""
-    if config.resume and config.init_from is not None:
-        raise ConfigError("--resume goes on with the run's own weights; leave --init-from out", param="init_from")
+    starts = {"--init-from": config.init_from, "--grow-from": config.grow_from}
+    given = [flag for flag, folder in starts.items() if folder is not None]
+    if config.resume and given:
+        raise ConfigError(f"--resume goes on with the run's own weights; leave {given[0]} out", param="resume")
+    if len(given) > 1:
+        raise ConfigError("--init-from and --grow-from both say where to start; give one of them", param="grow_from")
     if config.resume and not (config.out / "progress.json").exists():
         raise CheckpointError(
             f"{config.out} holds no checkpoint to resume from; start without --resume", param="resume"
         )
-    for flag, folder in (("--init-from", config.init_from), ("--teacher", config.teacher)):
+    for flag, folder in (*starts.items(), ("--teacher", config.teacher)):
         if folder is not None and not (folder / "progress.json").exists() and not any(folder.glob("*.safetensors")):
             raise CheckpointError(f"{flag}: {folder} holds neither a training run nor a model's safetensors")
+    if config.grow_from is not None:
+        from autoglm_phone.models.native.configuration import preset
+        from autoglm_phone.train.distill import config_of
+        from autoglm_phone.train.grow import check_growth
+
+        check_growth(config_of(config.grow_from, ""), preset(config.preset))
 
 
 def _ready(prepared: Path) -> None:

@@ -53,7 +53,8 @@ class Matching(nn.Module):
     """States of the pupil against the teacher's at common depths: forward(pupil's, teacher's, where) → loss [].
 
     The loss is the squared distance relative to the states' own size, a mean over depths. Of models of one width no
-    projection is needed: then the pupil's very states are what the teacher's are.
+    projection is needed: then the pupil's very states are what the teacher's are. A teacher of a multiple of the width
+    may have been grown from the pupil's own start, so the projection begins as the copies that `grow` makes.
     """
 
     def __init__(self, depths: list[int], width: int, aim: int):
@@ -62,6 +63,8 @@ class Matching(nn.Module):
         layers = {str(depth): nn.Linear(width, aim, bias=False) for depth in depths if width != aim}
         for layer in layers.values():
             nn.init.orthogonal_(layer.weight)
+            if aim % width == 0:
+                layer.weight.data.copy_(torch.eye(width).repeat_interleave(aim // width, 0))
         self.project = nn.ModuleDict(layers)
 
     def forward(self, own: dict[int, Tensor], aim: dict[int, Tensor], where: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ from autoglm_phone.train.crew import Crew
 from autoglm_phone.train.distill import DistillConfig, config_of, load_teacher
 from autoglm_phone.train.draws import Draws, TimedFeeder, Timetable
 from autoglm_phone.train.feeder import Feeder
+from autoglm_phone.train.grow import grown_weights
 from autoglm_phone.train.mixture import KINDS, BatchSizes, due
 from autoglm_phone.train.muon import MuonAdam, OptimConfig
 from autoglm_phone.train.objective import Objective, speech_seconds
@@ -61,6 +62,7 @@ class TrainConfig:
     overrides: dict[str, Any] = field(default_factory=dict)  # fields of the preset's configuration
     resume: bool = False
     init_from: Path | None = None  # weights only, a new schedule
+    grow_from: Path | None = None  # the same, of a narrower model: see `grow`
     model: Path | None = None  # take the configuration (not the weights) of this model folder, instead of the preset
     steps: int | None = None  # the schedule runs on steps, not minutes
     teacher: Path | None = None  # model folder or run to learn from
@@ -109,7 +111,11 @@ class TrainConfig:
             if not 0 <= value <= 1:
                 raise ConfigError(f"--{name} must lie between 0 and 1, not {value:g}", param=name)
         kl, hidden, top_k = teaching.kl, teaching.hidden, teaching.top_k
-        least_of = (("workers", self.workers, 0), ("kl", kl, 0), ("hidden", hidden, 0), ("top-k", top_k, 1))
+        steps = 1 if self.steps is None else self.steps
+        least_of = (
+            ("workers", self.workers, 0), ("kl", kl, 0), ("hidden", hidden, 0), ("top-k", top_k, 1),
+            ("steps", steps, 1), ("warmup-steps", self.warmup_steps, 1),
+        )  # fmt: skip
         for name, value, least in least_of:
             if not least <= value < math.inf:
                 raise ConfigError(f"--{name} must be at least {least}, not {value:g}", param=name)
@@ -175,16 +181,16 @@ class Trainer:
             self.optimizer.load_state_dict(state)
         elif config.init_from is not None:
             self._load(load_weights(config.init_from))
+        elif config.grow_from is not None:
+            self._load(grown_weights(config.grow_from, model_config, config.seed))
         self._share_weights()
         if config.compile and cuda:
-            # One code object serves all layers, with and without memory, at many shapes.
+            # One code object serves all layers, with and without memory, at many shapes, of pupil and teacher.
             torch._dynamo.config.recompile_limit = 64
-            for layer in self.objective.model.model.layers:
-                layer.compile(dynamic=True)
-            for block in [*self.objective.model.model.vision.blocks, *self.objective.model.model.audio.blocks]:
-                block.compile(dynamic=True)
-            for stage in [*self.objective.model.model.vision.stem.down, *self.objective.model.model.vision.stem.mix]:
-                stage.compile(dynamic=True)
+            for core in [self.objective.model.model, *([] if teacher is None else [teacher.model.model])]:
+                stem = core.vision.stem
+                for block in [*core.layers, *core.vision.blocks, *core.audio.blocks, *stem.down, *stem.mix]:
+                    block.compile(dynamic=True)
         self.feeder = self._feeder(ctc_vocab, model_config.vision_config.max_patches)
 
     def _audio(self, ctc_vocab: str) -> dict[str, Any]:

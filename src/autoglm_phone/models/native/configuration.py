@@ -174,25 +174,24 @@ def _sub(kind: type[PretrainedConfig], value: Any) -> Any:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "mini": {"vision_config": {"blank_range": 8}},
-    "pro": {
+    "pro": {  # every width is twice the mini's, so that it can be grown from a trained one (train/grow.py)
         "hidden_size": 512,
         "num_attention_heads": 8,
         "num_key_value_heads": 4,
-        "intermediate_size": 1408,
+        "intermediate_size": 1280,
         "cross_num_attention_heads": 8,
         "vision_config": {
-            "hidden_size": 384,
-            "num_hidden_layers": 8,
-            "num_attention_heads": 6,
-            "intermediate_size": 1024,
+            "hidden_size": 512,
+            "num_attention_heads": 8,
+            "intermediate_size": 1152,
             "stem_channels": [64, 128, 256],
             "blank_range": 8,
         },
         "audio_config": {
-            "hidden_size": 384,
-            "num_hidden_layers": 8,
-            "num_attention_heads": 6,
-            "intermediate_size": 1024,
+            "hidden_size": 512,
+            "num_attention_heads": 8,
+            "intermediate_size": 896,
+            "stem_channels": 512,
         },
     },
     "9b": {
