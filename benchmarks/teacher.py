@@ -10,7 +10,8 @@
 4. `table`: Markdown with paired 95 % intervals by category, and for the hard ones together: those in which the start
    gets less than --hard-below. Neither pupil has a say in which these are.
 
-What is done is not done again, and a run that was cut goes on; --call-seconds ends a call in time, --stage takes one
+What is done is not done again, and a run that was cut goes on. --call-seconds ends training and asking about then
+(starting, compiling and saving come on top: give a minute less than there is; preparing is not cut). --stage takes one
 part alone. --small tries the path on a CPU; its figures mean nothing. Logs lie beside the runs.
 """
 
