@@ -125,7 +125,8 @@ def together(command: list[str], processes: int, log: Path, patience: float) -> 
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     shared = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    near = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo", "PYTORCH_ALLOC_CONF": "expandable_segments:True"}
+    near = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo", "PYTORCH_ALLOC_CONF": "expandable_segments:True",
+            "OMP_NUM_THREADS": "4"}  # fmt: skip
     log.parent.mkdir(parents=True, exist_ok=True)
     running = []
     with log.open("w") as file:
