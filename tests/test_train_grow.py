@@ -13,8 +13,8 @@ from torch import Tensor
 from autoglm_phone.errors import CheckpointError, ConfigError
 from autoglm_phone.models.native.configuration import AutoGLMPhoneConfig, preset
 from autoglm_phone.models.native.modeling import AutoGLMPhoneForConditionalGeneration
+from autoglm_phone.train.batches import Batch
 from autoglm_phone.train.bundle import write_model
-from autoglm_phone.train.data import Batch
 from autoglm_phone.train.distill import Matching, Teacher
 from autoglm_phone.train.grow import check_growth, grow
 from autoglm_phone.train.muon import MuonAdam, OptimConfig
