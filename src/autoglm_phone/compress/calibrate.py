@@ -18,14 +18,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autoglm_phone.engine.request import MediaItem
 from autoglm_phone.errors import AutoGLMError, ConfigError
 from autoglm_phone.models import registry as models
 
+if TYPE_CHECKING:
+    from autoglm_phone.compress.unit_weights import UnitWeights
+
 KINDS = ("text", "picture", "speech", "media")  # media: the tokens that stand for a picture or clip
-GRADIENTS = ("kinds", "squares", "positions")  # rules of `media_weights`
+GRADIENTS = ("kinds", "squares", "positions", "layers", "replies")  # rules of `media_weights`
 _CALL = re.compile(r"<tool_call>([^\n<]*)\n(.*?)</tool_call>", re.DOTALL)
 # Categories drawn in turn, by what their samples hold.
 _WORLD = {
@@ -75,13 +78,15 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Sample:
-    """One conversation. kinds: index into KINDS of each token; weights: of each token; answer_positions: its reply."""
+    """One conversation. kinds: index into KINDS of each token; weights: of each token; answer_positions: its reply.
+    by_unit: factors on the weights that differ from unit to unit, where they were measured."""
 
     ids: tuple[int, ...]
     media: tuple[MediaItem, ...]
     kinds: tuple[int, ...]
     weights: tuple[float, ...]
     answer_positions: tuple[int, ...]
+    by_unit: UnitWeights | None = None
 
     @property
     def modality(self) -> str:
@@ -181,11 +186,15 @@ class _Encoder:
 def _kinds(length: int, media: Sequence[MediaItem]) -> list[int]:
     kinds = [0] * length
     for medium in sorted(media, key=lambda m: m.position):
-        after = KINDS.index("picture" if medium.kind == "image" else "speech")
         end = medium.position + medium.length
         kinds[medium.position : end] = [KINDS.index("media")] * medium.length
-        kinds[end:] = [after] * (length - end)
+        kinds[end:] = [KINDS.index(after(medium.kind))] * (length - end)
     return kinds
+
+
+def after(medium: str) -> str:
+    """The kind of what follows an "image" or a sound, and of the states that a tower makes of it."""
+    return "picture" if medium == "image" else "speech"
 
 
 def _window(length: int, start: int, media: Sequence[MediaItem], limit: int) -> list[int]:

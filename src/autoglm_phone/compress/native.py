@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from autoglm_phone.compress.calibrate import Sample
+from autoglm_phone.compress.calibrate import KINDS, Sample, after
+from autoglm_phone.compress.unit_weights import MEMORY
 from autoglm_phone.compress.units import Fold, Source, Stage, State, Unit, container
 from autoglm_phone.models.glm4v.configuration import read_json
 from autoglm_phone.models.native.audio import OCTAVES as AUDIO_OCTAVES
@@ -192,6 +193,7 @@ class NativeArchitecture:
             state["cos"], state["sin"] = rotary_tables(position, rope, self.config.rope_theta)
             pieces: list[Tensor] = []
             starts: list[int] = []
+            kinds: list[int] = []
             seen = {"image": 0, "audio": 0}
             for medium in sample.media:
                 tower = next(pictures if medium.kind == "image" else clips)["hidden"][0]
@@ -200,9 +202,10 @@ class NativeArchitecture:
                 seen[medium.kind] += 1
                 pieces.append(tower + ordinals[ordinal].to(tower))
                 starts += [medium.position] * tower.shape[0]
+                kinds += [KINDS.index(after(medium.kind))] * tower.shape[0]
             if pieces:
                 state["memory"], state["starts"] = torch.cat(pieces)[None], torch.tensor([starts])
-                state["memory_weight"] = torch.ones(len(starts))
+                state[MEMORY], state["memory_kind"] = torch.ones(len(starts)), torch.tensor(kinds)
             states.append(state)
         return states
 
@@ -229,7 +232,7 @@ def decoder_unit(name: str, config: Any, index: int, run: Any = None) -> Unit:
             Fold("cross_attn.norm", ("cross_attn.q_proj",)),
             Fold("cross_attn.v_proj", ("cross_attn.o_proj",)),
         ]
-    weight_of = {"cross_attn.k_proj": "memory_weight", "cross_attn.v_proj": "memory_weight"}
+    weight_of = {"cross_attn.k_proj": MEMORY, "cross_attn.v_proj": MEMORY}
     return Unit(name, name + ".", build, run or _layer, tuple(folds), weight_of=weight_of)
 
 
@@ -259,6 +262,7 @@ def text_state(sample: Sample) -> State:
         "weight": torch.tensor(sample.weights),
         "predict": torch.tensor([p - 1 for p in sample.answer_positions]),
         "kind": torch.tensor(sample.kinds),
+        "by_unit": sample.by_unit,
     }
 
 

@@ -91,11 +91,12 @@ def compress(
         samples = calibrate.load(opened.folder, recipe.calibration)
         tokens = sum(len(s.ids) for s in samples)
         say(f"{len(samples)} calibration samples, {tokens} tokens, {time.monotonic() - began:.0f} s")
-        if recipe.calibration.gradients:
-            rule = recipe.calibration.gradients
-            samples = media_weights.weigh(
-                opened, samples, rule, torch.device(device), seed=recipe.seed, say=say, folder=work / STATES
-            )
+    kept = work / media_weights.FILE
+    if recipe.calibration.gradients:
+        rule, on = recipe.calibration.gradients, torch.device(device)
+        samples = media_weights.weigh(
+            opened, samples, rule, on, seed=recipe.seed, say=say, folder=work / STATES, kept=kept
+        )
     if plan.transforms:
         base = opened
         opened = transform.run(opened, recipe, work, samples, torch.device(device), say)
@@ -103,12 +104,13 @@ def compress(
         plan = resolve(recipe, opened.architecture, opened.sizes, built=TRANSFORMS, away=away)
         say(f"after {', '.join(step.kind for step in plan.transforms)}: {transform.volume(opened) / 1e6:.1f} MB")
         if not plan.modules:
-            return transform.finish(opened, work, out, recipe.name, plan.float_bytes)
+            return transform.finish(opened, work, out, recipe.name, plan.float_bytes, media_weights.report(kept))
     if recipe.budget is not None:
         plan = _within_budget(opened, plan, recipe, work, samples, torch.device(device), say)
     run = UnitRun(opened, plan, work, samples, torch.device(device), recipe.seed, say)
     run.all()
     made, report = assemble(opened, plan, recipe, work, max_shard_bytes, run.tune())
+    report |= media_weights.report(kept)
     if recipe.format != "master":
         made, changed = _exported(made, work / "exported", recipe.format, max_shard_bytes, say)
         report |= changed

@@ -23,9 +23,9 @@ from typing import Any
 
 import yaml
 
-from autoglm_phone.compress.calibrate import Calibration
+from autoglm_phone.compress.calibrate import KINDS, Calibration
 from autoglm_phone.compress.recipe_rules import check_format, check_order
-from autoglm_phone.compress.recipe_values import calibration_fault, choices_fault, is_whole, option_fault
+from autoglm_phone.compress.recipe_values import MEASURED, calibration_fault, choices_fault, is_whole, option_fault
 from autoglm_phone.errors import ConfigError
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -333,6 +333,11 @@ class _Reader:
         made: dict[str, Any] = {name: self.plain(entry) for name, entry in entries.items()}
         for name, value in made.items():
             self.check(entries[name], calibration_fault(name, value))
+        if made.get("weights") == MEASURED:
+            if "gradients" in made:
+                message = "weights: measured says how gradients are used; leave out 'gradients', or give numbers"
+                raise self.error(entries["weights"], message)
+            made |= {"weights": dict.fromkeys(KINDS, 1.0), "gradients": "layers"}
         if "path" in made:
             made["path"] = Path(made["path"])
         return Calibration(**made)

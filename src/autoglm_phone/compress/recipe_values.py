@@ -9,6 +9,7 @@ from typing import Any
 from autoglm_phone.compress.calibrate import GRADIENTS, KINDS
 from autoglm_phone.compress.formats.packing import BITS
 
+MEASURED = "measured"  # instead of numbers for `weights`
 MIXED = KINDS[:3]  # what the world's samples may be drawn of
 # Least and most of an option, where they are not 0 and infinity.
 _LIMITS: dict[str, tuple[float, float]] = {
@@ -63,10 +64,13 @@ def option_fault(name: str, value: Any, default: Any, words: Sequence[str] | Non
 
 def calibration_fault(name: str, value: Any) -> str | None:
     """Of an entry of `calibration`."""
+    if name == "weights" and value == MEASURED:
+        return None
     if name in ("mix", "weights"):
         kinds = MIXED if name == "mix" else KINDS
         if not isinstance(value, Mapping) or set(value) - set(kinds) or not value:
-            return f"{name} maps {', '.join(kinds)} to numbers"
+            measured = f", or is '{MEASURED}'" if name == "weights" else ""
+            return f"{name} maps {', '.join(kinds)} to numbers{measured}"
         if not all(is_number(share) for share in value.values()):
             return f"{name} holds numbers that are not negative"
         return None if any(value.values()) else f"{name} is 0 for everything, so nothing would be measured"

@@ -155,7 +155,7 @@ def _backward(
     for state, gradient in zip(visit.states, gradients, strict=True):
         outputs: dict[str, tuple[Tensor, Tensor]] = {}
         handles = [child.register_forward_hook(_recorder(name, outputs)) for name, child in children.items()]
-        passed.append(differentiate(visit, state, gradient, generator))
+        passed.append(differentiate(visit, state, gradient, generator).hidden)
         for handle in handles:
             handle.remove()
         for name, (x, out) in outputs.items():

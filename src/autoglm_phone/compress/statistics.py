@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoglm_phone.compress.algorithms.precision import tensor_cores
+from autoglm_phone.compress.unit_weights import UnitWeights
 from autoglm_phone.compress.units import State, Unit, move
 
 Matrix = nn.Linear | nn.Conv1d | nn.Conv2d
@@ -218,10 +219,14 @@ def rows(child: nn.Module, x: Tensor) -> Tensor:
 
 
 def _weight(unit: Unit, name: str, state: State, count: int) -> Tensor:
-    weight = state.get(unit.weight_of.get(name, "weight"))
+    entry = unit.weight_of.get(name, "weight")
+    weight = state.get(entry)
     if weight is None:
         hidden = next(v for v in state.values() if isinstance(v, Tensor))
         return torch.ones(count, device=hidden.device)
+    by_unit: UnitWeights | None = state.get("by_unit")
+    factors = None if by_unit is None else by_unit.of(unit.name, entry, state)
+    weight = weight if factors is None else weight * factors
     if len(weight) != count and len(state.get("predict", ())) == count:
         weight = weight[state["predict"]]
     if len(weight) != count:  # convolutions, and towers that merge positions

@@ -7,7 +7,7 @@ a killed run goes on after the last of them. `shaped` says beforehand, from shap
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +98,16 @@ def run(
     return opened
 
 
-def finish(opened: Opened, work: Path, out: Path, recipe: str, float_bytes: int) -> Path:
-    """The result of a recipe that only transforms: the last step's checkpoint, put where it belongs."""
+def finish(
+    opened: Opened, work: Path, out: Path, recipe: str, float_bytes: int, more: Mapping[str, Any] | None = None
+) -> Path:
+    """The result of a recipe that only transforms: the last step's checkpoint, put where it belongs.
+
+    Args:
+        more: what else the report says.
+    """
     report = {"recipe": recipe, "bytes": volume(opened), "float_bytes": float_bytes, "steps": reports(work)}
-    return deliver(opened.folder, out, work, report)
+    return deliver(opened.folder, out, work, {**report, **(more or {})})
 
 
 def reports(work: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -110,11 +111,20 @@ def back(
             yield Visit(passed.pop(), source, waiting.take(), device)
 
 
-def differentiate(visit: Visit, state: State, gradient: Tensor | None, generator: torch.Generator) -> Tensor | None:
-    """The gradient in front of a unit for one sample, given the one behind it; that of log p(y) at the output head.
+class Passed(NamedTuple):
+    """Gradients in front of a unit: of the hidden states [1, S, H], and by this unit alone of the memory [1, M, H] that
+    its cross-attention reads; None where nothing depends on them."""
 
-    y is drawn from the model itself at every predicting position. A side unit, which leaves the hidden state alone,
-    passes on what it got. Gradients of the module's own outputs are there for hooks that retain them.
+    hidden: Tensor | None
+    memory: Tensor | None
+
+
+def differentiate(visit: Visit, state: State, gradient: Tensor | None, generator: torch.Generator | None) -> Passed:
+    """The gradients in front of a unit for one sample, given the hidden states' behind it; of Σ log p(y) at the head.
+
+    y is drawn from the model itself at every predicting position; without a generator it is the reply's own token. A
+    side unit, which leaves the hidden state alone, passes on what it got. Gradients of the module's own outputs are
+    there for hooks that retain them.
     """
     here = move(state, visit.device)
     here["hidden"] = here["hidden"].detach().requires_grad_()
@@ -124,9 +134,13 @@ def differentiate(visit: Visit, state: State, gradient: Tensor | None, generator
         made = visit.unit.run(visit.module, here)
         if visit.unit.name == HEAD:
             logits = made["logits"][0]
-            drawn = torch.multinomial(logits.detach().softmax(-1), 1, generator=generator)
-            logits.log_softmax(-1).gather(1, drawn).sum().backward()
+            if generator is None:
+                read = here["ids"][0, here["predict"] + 1][:, None]
+            else:
+                read = torch.multinomial(logits.detach().softmax(-1), 1, generator=generator)
+            logits.log_softmax(-1).gather(1, read).sum().backward()
         elif "hidden" in made and gradient is not None:
             made["hidden"].backward(gradient.to(visit.device))
     own: Tensor | None = here["hidden"].grad
-    return gradient if own is None else own.cpu()
+    memory: Tensor | None = None if here.get("memory") is None else here["memory"].grad
+    return Passed(gradient if own is None else own.cpu(), None if memory is None else memory.cpu())
