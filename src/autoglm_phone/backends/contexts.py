@@ -8,6 +8,7 @@ meantime is gathered anew, and all rows are when the group changes. Pages stay t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +24,8 @@ class _Turn:
     """A pass through a segment: what its layers have to do. room: tokens a row; 0: the group does not fit.
 
     number, follows: of this pass, and of the one whose copies it can go on from. stale: rows to gather; None: all.
-    at: long [new tokens], where these go. numbers: long [B * P], the pages of all rows, made when needed.
+    at: long [new tokens], where these go; spots: of a single sequence, that place in each layer. numbers: long [B * P],
+    the pages of all rows. Made when needed.
     """
 
     identity: ContextIdentity
@@ -32,6 +34,7 @@ class _Turn:
     follows: int
     stale: list[int] | None
     at: Tensor | None = None
+    spots: Sequence[Tensor] | None = None
     numbers: Tensor | None = None
 
 
@@ -50,7 +53,8 @@ class DenseContexts:
         self.page_size = page_size
         self.capacity = limit_bytes // (num_segments * num_layers * width * dtype.itemsize)  # tokens
         size = (num_segments, num_layers, self.capacity, width)
-        self._layers = [list(segment) for segment in torch.empty(size, dtype=dtype)]  # untouched memory costs nothing
+        self._arena = torch.empty(size, dtype=dtype)  # untouched memory costs nothing
+        self._layers = [list(segment) for segment in self._arena]
         self._num_layers = num_layers
         self._turns: dict[int, _Turn] = {}
         self._stamps: list[list[int | None]] = [[None] * num_layers for _ in range(num_segments)]  # the pass held
@@ -67,27 +71,30 @@ class DenseContexts:
         """
         if group.identity is None or not self.fits(segment, group):
             return None
-        turn = self._append(segment, layer, group, flat, fresh)
+        self.append(segment, layer, group, flat.view(-1, self.width), fresh)
+        turn = self._turns[segment]
         batch, room = len(turn.identity.lengths), turn.room
         return self._layers[segment][layer][: batch * room].view(batch, room, self.width)[:, : group.length]
 
     def keys_values(
-        self, segment: int, layer: int, group: DecodeGroup, rows: Tensor, fresh: Tensor, shape: AttentionShape
-    ) -> tuple[Tensor, Tensor]:
-        """What `read` gives, taken apart: each [B, key heads, length, D]; of a single row [key heads, 1, length, D].
+        self, segment: int, layers: int, group: DecodeGroup, shape: AttentionShape
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Views of the contexts of a segment's first layers, which `append` brings up to date: keys and values by
+        layer, each [B, key heads, length, D]; of a single sequence [key heads, 1, length, D].
 
         Args:
-            group: one that `fits`. rows: the layer's pages [tokens, width], the new tokens already written.
+            group: one that `fits`.
         """
-        turn = self._append(segment, layer, group, rows.view(-1, self.page_size * self.width), fresh)
-        arena, dim, width = self._layers[segment][layer], shape.head_dim, self.width
+        turn, dim, width = self._turns[segment], shape.head_dim, self.width
+        each = self.capacity * width
         if len(turn.identity.lengths) == 1:
-            size, strides = (shape.kv_heads, 1, group.length, dim), (dim, dim, width, 1)
+            size, strides = (layers, shape.kv_heads, 1, group.length, dim), (each, dim, dim, width, 1)
         else:
-            size = (len(turn.identity.lengths), shape.kv_heads, group.length, dim)
-            strides = (turn.room * width, dim, width, 1)
-        first = (segment * self._num_layers + layer) * self.capacity * width
-        return arena.as_strided(size, strides, first), arena.as_strided(size, strides, first + shape.kv_width)
+            size = (layers, len(turn.identity.lengths), shape.kv_heads, group.length, dim)
+            strides = (each, turn.room * width, dim, width, 1)
+        first = segment * self._num_layers * each
+        keys = self._arena.as_strided(size, strides, first)
+        return keys.unbind(), self._arena.as_strided(size, strides, first + shape.kv_width).unbind()
 
     def fits(self, segment: int, group: DecodeGroup) -> bool:
         """Whether there is room for this group's contexts. Call it before a pass uses them."""
@@ -98,26 +105,38 @@ class DenseContexts:
             turn = self._turns[segment] = self._plan(turn, group.identity, group.length)
         return turn.room > 0
 
-    def _append(self, segment: int, layer: int, group: DecodeGroup, flat: Tensor, fresh: Tensor) -> _Turn:
-        """Bring a layer's copies up to date."""
+    def append(self, segment: int, layer: int, group: DecodeGroup, rows: Tensor, fresh: Tensor) -> None:
+        """Bring a layer's copies up to date.
+
+        Args:
+            group: one that `fits`. rows: the layer's pages [tokens, width]; the new tokens may be written later.
+            fresh: the new tokens' keys and values [rows, width].
+        """
         turn = self._turns[segment]
         arena, room = self._layers[segment][layer], turn.room
         if turn.stale is None or self._stamps[segment][layer] != turn.follows:
             self.gathers += 1
+            flat = rows.view(-1, self.page_size * self.width)
             whole = arena[: len(turn.identity.lengths) * room]
             torch.index_select(flat, 0, self._pages(turn, group), out=whole.view(-1, flat.shape[1]))
         else:
             self.appends += 1
             if turn.stale:
+                flat = rows.view(-1, self.page_size * self.width)
                 batch = len(turn.identity.lengths)
                 numbers = self._pages(turn, group).view(batch, -1)[turn.stale]
                 some = flat.index_select(0, numbers.view(-1)).view(len(turn.stale), -1)
                 arena[: batch * room].view(batch, -1)[turn.stale] = some
+        if len(turn.identity.lengths) == 1:
+            if turn.spots is None:
+                (start,), (end,) = turn.identity.starts, turn.identity.lengths
+                turn.spots = self._arena[segment, :, start:end].unbind()
+            turn.spots[layer].copy_(fresh)
+        else:
             if turn.at is None:
                 turn.at = _places(turn.identity, room)
             arena.index_copy_(0, turn.at, fresh)
         self._stamps[segment][layer] = turn.number
-        return turn
 
     def _pages(self, turn: _Turn, group: DecodeGroup) -> Tensor:
         if turn.numbers is None:

@@ -1,15 +1,17 @@
 """A segment over one token a sequence, or a few, in float32 on a CPU: `torch_backend` with less around its operations.
 
 At one row a layer of the mini model reads its weights in 0.26 ms, and what torch does around that (allocating results,
-taking views apart, dispatching) took longer. So a pass makes its buffers and views once, for all layers of the segment,
-and products and norms write into them. Passes that this does not fit (prefill, narrow or dropped pages, sliding
-windows, contexts too long for a dense copy) take the general way; so does what a test compares with.
+taking views apart, dispatching) took longer, above all as the weights that stream by push torch's own code out of the
+caches. So a pass makes its buffers and views once, for all layers of the segment, products and norms write into them,
+and keys and values go to their pages in one piece at the end. Passes that this does not fit (prefill, narrow or dropped
+pages, sliding windows, contexts too long for a dense copy) take the general way; so does what a test compares with.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +34,70 @@ def only_group(meta: SegmentMeta, pages: KVPages) -> DecodeGroup | None:
     return group if pages.contexts is not None and pages.contexts.fits(plan.segment, group) else None
 
 
+class _Rows:
+    """The state of a pass on its way through the layers, and what becomes of it around their products.
+
+    hidden: [T, H], its own. out: [T, H], what a layer's attention or MLP gave. normed: [T, H].
+    """
+
+    def __init__(self, backend: TorchBackend, hidden: Tensor):
+        self.backend = backend
+        self.hidden = hidden
+        self.out, self.normed = torch.empty_like(hidden), torch.empty_like(hidden)
+        self._size, self._root = hidden.new_empty(hidden.shape[0], 1), backend.root(hidden.shape[1])
+        self._gates: tuple[Tensor, Tensor, Tensor] | None = None
+
+    def norm(self, norm: Norm) -> Tensor:
+        torch.linalg.vector_norm(self.hidden, dim=-1, keepdim=True, out=self._size)
+        torch.div(self.hidden, self._size.hypot_(self._root), out=self.normed)
+        return self.normed if norm.weight is None else self.normed.mul_(norm.weight)
+
+    def product(self, norm: Norm, weight: Any, out: Tensor) -> None:
+        """The linear of the normed state, to `out`."""
+        self.backend.linear_into(self.norm(norm), weight, out)
+
+    def add(self, norm: Norm) -> None:
+        """Add the normed `out` to the state."""
+        torch.linalg.vector_norm(self.out, dim=-1, keepdim=True, out=self._size)
+        self.hidden.addcmul_(self.out.div_(self._size.hypot_(self._root)), norm.weight)  # type: ignore[arg-type]
+
+    def gates(self, norm: Norm, weight: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """An MLP's gate_up [T, 2 F] of the normed state, and its two halves. Layers of one width share the room."""
+        width = self.backend.outputs(weight)
+        if width is None:
+            gate_up = self.backend.linear(self.norm(norm), weight)
+            return gate_up, *gate_up.chunk(2, dim=-1)
+        if self._gates is None or self._gates[0].shape[1] != width:
+            gate_up = self.hidden.new_empty(self.hidden.shape[0], width)
+            self._gates = gate_up, *gate_up.chunk(2, dim=-1)
+        self.product(norm, weight, self._gates[0])
+        return self._gates
+
+
+class _OneRow(_Rows):
+    """Of a single row the length is a number, which product and sum take as a factor: no operation of its own."""
+
+    def __init__(self, backend: TorchBackend, hidden: Tensor):
+        super().__init__(backend, hidden)
+        self._more = hidden.shape[1] * backend.eps
+        self._line, self._out_line = hidden.view(-1), self.out.view(-1)
+
+    def product(self, norm: Norm, weight: Any, out: Tensor) -> None:
+        if norm.weight is not None:  # not folded: the weight is packed
+            return super().product(norm, weight, out)
+        if self._line.data_ptr() != self.hidden.data_ptr():
+            self._line = self.hidden.view(-1)
+        self.backend.linear_into(self.hidden, weight, out, scale=self._factor(self._line))
+        return None
+
+    def add(self, norm: Norm) -> None:
+        self.hidden.addcmul_(self.out, norm.weight, value=self._factor(self._out_line))  # type: ignore[arg-type]
+
+    def _factor(self, line: Tensor) -> float:
+        """1 / sqrt(sum x² + H eps)"""
+        return 1.0 / math.sqrt(torch.dot(line, line).item() + self._more)
+
+
 def run_rows(
     backend: TorchBackend,
     layers: Sequence[LayerWeights],
@@ -42,52 +108,40 @@ def run_rows(
     shape: AttentionShape,
 ) -> Tensor:
     """hidden [T, H] → [T, H], as Backend.run_segment. group: what `only_group` gave."""
-    contexts = pages.contexts
+    contexts, segment, adapters = pages.contexts, meta.full.segment, meta.adapters
     assert contexts is not None  # internal: only_group looked
-    rows, width = hidden.shape
-    hidden = hidden.clone()
-    root = backend.root(width)
-    size, normed, out = hidden.new_empty(rows, 1), torch.empty_like(hidden), torch.empty_like(hidden)
-    qkv = hidden.new_empty(rows, shape.q_width + 2 * shape.kv_width)
-    turning = qkv[:, : shape.q_width + shape.kv_width].unflatten(1, (shape.heads + shape.kv_heads, -1, 2))
-    pairs, fresh = torch.view_as_complex(turning), qkv[:, shape.q_width :]
-    queries = qkv[:, : shape.q_width].view(rows, shape.kv_heads, -1, shape.head_dim)
-
-    def norm(x: Tensor, weight: Norm) -> Tensor:
-        torch.linalg.vector_norm(x, dim=-1, keepdim=True, out=size)
-        torch.div(x, size.hypot_(root), out=normed)
-        return normed if weight.weight is None else normed.mul_(weight.weight)
-
-    def add_norm(weight: Norm) -> None:
-        torch.linalg.vector_norm(out, dim=-1, keepdim=True, out=size)
-        hidden.addcmul_(out.div_(size.hypot_(root)), weight.weight)  # type: ignore[arg-type]
-
-    adapters = meta.adapters
+    rows, count = hidden.shape[0], len(layers)
+    state = (_OneRow if rows == 1 and adapters is None else _Rows)(backend, hidden.clone())
+    qkv = hidden.new_empty(count, rows, shape.q_width + 2 * shape.kv_width)
+    turning = qkv[..., : shape.q_width + shape.kv_width].unflatten(-1, (shape.heads + shape.kv_heads, -1, 2))
+    written = qkv[..., shape.q_width :]
+    queries = qkv[..., : shape.q_width].unflatten(-1, (shape.kv_heads, -1, shape.head_dim)).unbind()
+    each, pairs, fresh = qkv.unbind(), torch.view_as_complex(turning).unbind(), written.unbind()
+    keys, values = contexts.keys_values(segment, count, group, shape)
+    out = state.out
     for index, layer in enumerate(layers):
         if layer.cross is not None and meta.cross:
-            hidden = backend.cross(layer.cross, hidden, meta.cross, adapters, index)
-        backend.linear_into(norm(hidden, layer.input_norm), layer.qkv, qkv)
+            state.hidden = backend.cross(layer.cross, state.hidden, meta.cross, adapters, index)
+        state.product(layer.input_norm, layer.qkv, each[index])
         if adapters is not None:
-            adapters.add(index, "qkv", normed, qkv)
-        pairs.mul_(meta.rotary)
-        store = pages.rows[index]
-        store.index_copy_(0, meta.slots, fresh)
-        k, v = contexts.keys_values(meta.full.segment, index, group, store, fresh, shape)
-        attended = _attend(queries, k, v, group)
+            adapters.add(index, "qkv", state.normed, each[index])
+        pairs[index].mul_(meta.rotary)
+        contexts.append(segment, index, group, pages.rows[index], fresh[index])
+        attended = _attend(queries[index], keys[index], values[index], group)
         backend.linear_into(attended, layer.out, out)
         if adapters is not None:
             adapters.add(index, "out", attended, out)
-        add_norm(layer.post_attention_norm)
-        gate_up = backend.linear(norm(hidden, layer.mlp_norm), layer.gate_up)
+        state.add(layer.post_attention_norm)
+        gate_up, gate, up = state.gates(layer.mlp_norm, layer.gate_up)
         if adapters is not None:
-            adapters.add(index, "gate_up", normed, gate_up)
-        gate, up = gate_up.chunk(2, dim=-1)
+            adapters.add(index, "gate_up", state.normed, gate_up)
         inner = F.silu(gate, inplace=True).mul_(up)
         backend.linear_into(inner, layer.down, out)
         if adapters is not None:
             adapters.add(index, "down", inner, out)
-        add_norm(layer.post_mlp_norm)
-    return hidden
+        state.add(layer.post_mlp_norm)
+    pages.pages[:count].view(count, -1, contexts.width).index_copy_(1, meta.slots, written)
+    return state.hidden
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, group: DecodeGroup) -> Tensor:

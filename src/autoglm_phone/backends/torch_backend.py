@@ -173,14 +173,20 @@ class TorchBackend(Backend):
             return torch.mm(x, weight.weight)
         return torch.addmm(weight.bias, x, weight.weight)
 
-    def linear_into(self, x: Tensor, weight: Linear | Handle, out: Tensor) -> None:
-        """`linear`, whose result goes to `out`."""
+    def linear_into(self, x: Tensor, weight: Linear | Handle, out: Tensor, scale: float = 1.0) -> None:
+        """`linear` of x * scale, whose result goes to `out`."""
         if not isinstance(weight, Linear):
-            out.copy_(weight.multiply(x))
-        elif weight.bias is None:
+            out.copy_(weight.multiply(x if scale == 1 else x * scale))
+        elif weight.bias is not None:
+            torch.addmm(weight.bias, x, weight.weight, alpha=scale, out=out)
+        elif scale == 1:
             torch.mm(x, weight.weight, out=out)
         else:
-            torch.addmm(weight.bias, x, weight.weight, out=out)
+            torch.addmm(out, x, weight.weight, beta=0, alpha=scale, out=out)
+
+    def outputs(self, weight: Linear | Handle) -> int | None:
+        """How many a float linear has; None for packed weights."""
+        return weight.weight.shape[1] if isinstance(weight, Linear) else None
 
     def run_segment(
         self, layers: Sequence[LayerWeights], hidden: Tensor, meta: SegmentMeta, pages: KVPages, shape: AttentionShape
