@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -10,5 +11,4 @@ def confidences(logits: Tensor) -> list[float]:
 
     The softmax response of CALM (Schuster et al. 2022, arXiv 2207.07061). logits float32 [N, V].
     """
-    below = logits - logits.amax(dim=-1, keepdim=True)
-    return below.exp_().sum(dim=-1).reciprocal_().tolist()
+    return torch.softmax(logits, dim=-1).amax(dim=-1).tolist()
