@@ -34,18 +34,31 @@ def only_group(meta: SegmentMeta, pages: KVPages) -> DecodeGroup | None:
     return group if pages.contexts is not None and pages.contexts.fits(plan.segment, group) else None
 
 
-class _Rows:
-    """The state of a pass on its way through the layers, and what becomes of it around their products.
+KEPT_ROWS = 8  # passes of more rows make their buffers anew: there the work is in the products
+KEPT = 16  # sets of buffers
 
-    hidden: [T, H], its own. out: [T, H], what a layer's attention or MLP gave. normed: [T, H].
+
+class _Rows:
+    """The state of a pass on its way through the layers, what becomes of it around their products, and room for all
+    that a layer makes. Kept for the next pass of its size: making some forty views takes longer than a small product.
+
+    hidden: [T, H]. out: [T, H], what a layer's attention or MLP gave. normed: [T, H].
+    By layer, views of one buffer: qkv [T, (Hq + 2 Hk) D], pairs (queries and keys as complex numbers), fresh [T, 2 R],
+    queries [T, Hk, Hq / Hk, D]; written: the keys and values of all layers [layers, T, 2 R].
     """
 
-    def __init__(self, backend: TorchBackend, hidden: Tensor):
+    def __init__(self, backend: TorchBackend, layers: int, like: Tensor, shape: AttentionShape):
+        rows, width = like.shape
         self.backend = backend
-        self.hidden = hidden
-        self.out, self.normed = torch.empty_like(hidden), torch.empty_like(hidden)
-        self._size, self._root = hidden.new_empty(hidden.shape[0], 1), backend.root(hidden.shape[1])
+        self.hidden, self.out, self.normed = (torch.empty_like(like) for _ in range(3))
+        self._size, self._root = like.new_empty(rows, 1), backend.root(width)
         self._gates: tuple[Tensor, Tensor, Tensor] | None = None
+        qkv = like.new_empty(layers, rows, shape.q_width + 2 * shape.kv_width)
+        turning = qkv[..., : shape.q_width + shape.kv_width].unflatten(-1, (shape.heads + shape.kv_heads, -1, 2))
+        self.written = qkv[..., shape.q_width :]
+        queries = qkv[..., : shape.q_width].unflatten(-1, (shape.kv_heads, -1, shape.head_dim))
+        self.qkv, self.pairs = qkv.unbind(), torch.view_as_complex(turning).unbind()
+        self.fresh, self.queries = self.written.unbind(), queries.unbind()
 
     def norm(self, norm: Norm) -> Tensor:
         torch.linalg.vector_norm(self.hidden, dim=-1, keepdim=True, out=self._size)
@@ -77,18 +90,16 @@ class _Rows:
 class _OneRow(_Rows):
     """Of a single row the length is a number, which product and sum take as a factor: no operation of its own."""
 
-    def __init__(self, backend: TorchBackend, hidden: Tensor):
-        super().__init__(backend, hidden)
-        self._more = hidden.shape[1] * backend.eps
-        self._line, self._out_line = hidden.view(-1), self.out.view(-1)
+    def __init__(self, backend: TorchBackend, layers: int, like: Tensor, shape: AttentionShape):
+        super().__init__(backend, layers, like, shape)
+        self._more = like.shape[1] * backend.eps
+        self._line, self._out_line = self.hidden.view(-1), self.out.view(-1)
 
     def product(self, norm: Norm, weight: Any, out: Tensor) -> None:
-        if norm.weight is not None:  # not folded: the weight is packed
-            return super().product(norm, weight, out)
-        if self._line.data_ptr() != self.hidden.data_ptr():
-            self._line = self.hidden.view(-1)
-        self.backend.linear_into(self.hidden, weight, out, scale=self._factor(self._line))
-        return None
+        if norm.weight is None:  # folded into a float weight
+            self.backend.linear_into(self.hidden, weight, out, scale=self._factor(self._line))
+        else:
+            super().product(norm, weight, out)
 
     def add(self, norm: Norm) -> None:
         self.hidden.addcmul_(self.out, norm.weight, value=self._factor(self._out_line))  # type: ignore[arg-type]
@@ -110,24 +121,21 @@ def run_rows(
     """hidden [T, H] → [T, H], as Backend.run_segment. group: what `only_group` gave."""
     contexts, segment, adapters = pages.contexts, meta.full.segment, meta.adapters
     assert contexts is not None  # internal: only_group looked
-    rows, count = hidden.shape[0], len(layers)
-    state = (_OneRow if rows == 1 and adapters is None else _Rows)(backend, hidden.clone())
-    qkv = hidden.new_empty(count, rows, shape.q_width + 2 * shape.kv_width)
-    turning = qkv[..., : shape.q_width + shape.kv_width].unflatten(-1, (shape.heads + shape.kv_heads, -1, 2))
-    written = qkv[..., shape.q_width :]
-    queries = qkv[..., : shape.q_width].unflatten(-1, (shape.kv_heads, -1, shape.head_dim)).unbind()
-    each, pairs, fresh = qkv.unbind(), torch.view_as_complex(turning).unbind(), written.unbind()
+    count = len(layers)
+    state = _room(backend, count, hidden, shape, plain=adapters is None)
+    state.hidden.copy_(hidden)
     keys, values = contexts.keys_values(segment, count, group, shape)
     out = state.out
     for index, layer in enumerate(layers):
         if layer.cross is not None and meta.cross:
-            state.hidden = backend.cross(layer.cross, state.hidden, meta.cross, adapters, index)
-        state.product(layer.input_norm, layer.qkv, each[index])
+            state.hidden.copy_(backend.cross(layer.cross, state.hidden, meta.cross, adapters, index))
+        qkv = state.qkv[index]
+        state.product(layer.input_norm, layer.qkv, qkv)
         if adapters is not None:
-            adapters.add(index, "qkv", state.normed, each[index])
-        pairs[index].mul_(meta.rotary)
-        contexts.append(segment, index, group, pages.rows[index], fresh[index])
-        attended = _attend(queries[index], keys[index], values[index], group)
+            adapters.add(index, "qkv", state.normed, qkv)
+        state.pairs[index].mul_(meta.rotary)
+        contexts.append(segment, index, group, pages.rows[index], state.fresh[index])
+        attended = _attend(state.queries[index], keys[index], values[index], group)
         backend.linear_into(attended, layer.out, out)
         if adapters is not None:
             adapters.add(index, "out", attended, out)
@@ -140,8 +148,22 @@ def run_rows(
         if adapters is not None:
             adapters.add(index, "down", inner, out)
         state.add(layer.post_mlp_norm)
-    pages.pages[:count].view(count, -1, contexts.width).index_copy_(1, meta.slots, written)
-    return state.hidden
+    pages.pages[:count].view(count, -1, contexts.width).index_copy_(1, meta.slots, state.written)
+    return state.hidden.clone()
+
+
+def _room(backend: TorchBackend, layers: int, hidden: Tensor, shape: AttentionShape, *, plain: bool) -> _Rows:
+    """Buffers for a pass over such states. plain: no row has an adapter, which would want the normed state."""
+    rows = hidden.shape[0]
+    key = rows, hidden.shape[1], layers, plain, torch.is_inference_mode_enabled()
+    found = backend.rooms.get(key)
+    if found is None:
+        found = (_OneRow if rows == 1 and plain else _Rows)(backend, layers, hidden, shape)
+        if rows <= KEPT_ROWS:
+            if len(backend.rooms) >= KEPT:
+                backend.rooms.clear()
+            backend.rooms[key] = found
+    return found
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, group: DecodeGroup) -> Tensor:

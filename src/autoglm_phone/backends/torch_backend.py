@@ -91,6 +91,7 @@ class TorchBackend(Backend):
         self._inverse = 1.0 / theta ** (torch.arange(0, rotary_dim, 2, dtype=torch.float32, device=device) / rotary_dim)
         self._table = torch.empty(0, dtype=torch.complex64)  # see _turns_of
         self._axis = None
+        self.rooms: dict[tuple[int, int, int, bool, bool], Any] = {}  # buffers of decode passes, see decode_rows
         if mrope_section is not None:
             axes = [torch.full((size,), index % 3) for index, size in enumerate(mrope_section)]
             self._axis = torch.cat(axes).to(device)  # [pairs]: which of (t, h, w) turns each pair
@@ -228,11 +229,11 @@ class TorchBackend(Backend):
     def _turns_of(self, positions: Tensor) -> Tensor:
         """From a table that grows with the longest context: a step has one position, and would spend longer on it
         than on a norm."""
-        last = int(positions.max())
+        last = int(positions.numpy().max())
         if last >= self._table.shape[0]:
             count = max(last + 1, 2 * self._table.shape[0], FIRST_TURNS)
             self._table = self._turns(torch.arange(count, dtype=torch.float32)[:, None] * self._inverse)
-        return self._table.index_select(0, positions)
+        return self._table[last : last + 1] if positions.shape[0] == 1 else self._table.index_select(0, positions)
 
     def apply_rotary(self, qkv: Tensor, rotary: Tensor | tuple[Tensor, Tensor], shape: AttentionShape) -> Tensor:
         heads = shape.heads + shape.kv_heads

@@ -186,7 +186,7 @@ class Run:
         going: list[Lane] = []
         parts: list[Tensor] = []
         same = not drafting and all(lane.ahead is None for lane in lanes)  # those have other tokens in hand now
-        held = self.company.gather(lanes, self.room, hidden[0].nbytes) if boundary == 1 else []
+        held = self.company.gather(lanes, self.room, hidden.shape[1] * hidden.element_size()) if boundary == 1 else []
         for lane in held:
             self.keep(lane, boundary, hidden)
             lane.goal = max(lane.goal, 2)
