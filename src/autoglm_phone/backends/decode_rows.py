@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from autoglm_phone.backends.base import AttentionShape, DecodeGroup, LayerWeights, SegmentMeta
+from autoglm_phone.backends.base import AttentionShape, CrossWeights, DecodeGroup, LayerWeights, SegmentMeta
 
 if TYPE_CHECKING:
     from autoglm_phone.backends.torch_backend import KVPages, Norm, TorchBackend
@@ -74,6 +74,10 @@ class _Rows:
         torch.linalg.vector_norm(self.out, dim=-1, keepdim=True, out=self._size)
         self.hidden.addcmul_(self.out.div_(self._size.hypot_(self._root)), norm.weight)  # type: ignore[arg-type]
 
+    def cross(self, weights: CrossWeights, layer: int, meta: SegmentMeta) -> None:
+        """Add what the rows see in their media. layer: counts within the segment."""
+        self.hidden.copy_(self.backend.cross(weights, self.hidden, meta.cross, meta.adapters, layer))
+
     def gates(self, norm: Norm, weight: Any) -> tuple[Tensor, Tensor, Tensor]:
         """An MLP's gate_up [T, 2 F] of the normed state, and its two halves. Layers of one width share the room."""
         width = self.backend.outputs(weight)
@@ -104,6 +108,15 @@ class _OneRow(_Rows):
     def add(self, norm: Norm) -> None:
         self.hidden.addcmul_(self.out, norm.weight, value=self._factor(self._out_line))  # type: ignore[arg-type]
 
+    def cross(self, weights: CrossWeights, layer: int, meta: SegmentMeta) -> None:
+        (group,) = meta.cross
+        self.product(weights.norm, weights.q, self.normed)
+        k, v = group.keys_values[weights.index]
+        q = self.normed.view(1, weights.heads, 1, -1)
+        seen = F.scaled_dot_product_attention(q, k[None], v[None], attn_mask=group.mask).view(1, -1)
+        self.backend.linear_into(seen, weights.out, self.out)
+        self.hidden.add_(self.out)
+
     def _factor(self, line: Tensor) -> float:
         """1 / sqrt(sum x² + H eps)"""
         return 1.0 / math.sqrt(torch.dot(line, line).item() + self._more)
@@ -128,7 +141,7 @@ def run_rows(
     out = state.out
     for index, layer in enumerate(layers):
         if layer.cross is not None and meta.cross:
-            state.hidden.copy_(backend.cross(layer.cross, state.hidden, meta.cross, adapters, index))
+            state.cross(layer.cross, index, meta)
         qkv = state.qkv[index]
         state.product(layer.input_norm, layer.qkv, qkv)
         if adapters is not None:
