@@ -229,11 +229,12 @@ class TorchBackend(Backend):
     def _turns_of(self, positions: Tensor) -> Tensor:
         """From a table that grows with the longest context: a step has one position, and would spend longer on it
         than on a norm."""
-        last = int(positions.numpy().max())
+        alone = positions.shape[0] == 1
+        last = int(positions.item() if alone else positions.max())
         if last >= self._table.shape[0]:
             count = max(last + 1, 2 * self._table.shape[0], FIRST_TURNS)
             self._table = self._turns(torch.arange(count, dtype=torch.float32)[:, None] * self._inverse)
-        return self._table[last : last + 1] if positions.shape[0] == 1 else self._table.index_select(0, positions)
+        return self._table[last : last + 1] if alone else self._table.index_select(0, positions)
 
     def apply_rotary(self, qkv: Tensor, rotary: Tensor | tuple[Tensor, Tensor], shape: AttentionShape) -> Tensor:
         heads = shape.heads + shape.kv_heads

@@ -188,7 +188,7 @@ class Layout:
                 )
             length = max(p.end for p in rows)
             if queries is None:
-                mask = self._short(np.array([p.end for p in rows], dtype=np.int64))
+                mask = self._short([p.end for p in rows])
             else:
                 mask = self._additive(np.arange(length) < _last_keys(rows, queries.most)[:, :, None])
             return _Group(rows, None, length, mask, identity, size, narrow, None, queries)
@@ -236,25 +236,23 @@ class Layout:
             return _Group(rows, view.ordinals, length, hidden, None, size, None, seen if looks else None)
         most = max(some.shape[0] for some in seen)
         ordinals = np.stack([np.pad(some, (0, most - some.shape[0]), constant_values=some[0]) for some in seen])
-        lengths = np.array(
-            [(some.shape[0] - 1) * size + query % size + 1 for some, query in zip(seen, queries, strict=True)]
-        )
+        lengths = [(some.shape[0] - 1) * size + query % size + 1 for some, query in zip(seen, queries, strict=True)]
         # The same pages, one token further: as long as as many are missing and none was given back since.
         names = []
         for p, some, query in zip(rows, seen, queries, strict=True):
             missing = query // size + 1 - some.shape[0]
             names.append((p.state.sequence.order, (p.state.revision << 24) + missing))
-        ends = tuple(lengths.tolist())
+        ends = tuple(lengths)
         identity = ContextIdentity(tuple(names), ends, tuple(end - 1 for end in ends), ((0, 0),) * len(rows))
         mask = self._short(lengths)
-        return _Group(rows, ordinals, int(lengths.max()), mask, identity, size, None, seen if looks else None)
+        return _Group(rows, ordinals, max(lengths), mask, identity, size, None, seen if looks else None)
 
-    def _short(self, lengths: Ints) -> torch.Tensor | None:
+    def _short(self, lengths: Sequence[int]) -> torch.Tensor | None:
         """Mask of rows shorter than the longest, if any is."""
-        longest = int(lengths.max())
-        if int(lengths.min()) == longest:
+        longest = max(lengths)
+        if min(lengths) == longest:
             return None
-        return self._additive(np.arange(longest) < lengths[:, None, None])
+        return self._additive(np.arange(longest) < np.array(lengths)[:, None, None])
 
     def _additive(self, allowed: Bools) -> torch.Tensor:
         """[B, Q, keys] → [B, 1, Q * query heads of a key head, keys]; [B, 1, 1, keys] where Q is 1."""

@@ -21,6 +21,7 @@ from autoglm_phone.models.glm4v.positions import mrope_positions
 from autoglm_phone.runner.cascade import Cascade, LogitProbe
 from autoglm_phone.runner.cross_memory import CrossMemoryBuilder
 from autoglm_phone.runner.decoder import Decoder
+from autoglm_phone.runner.lane import Lane
 from autoglm_phone.runner.offload import PinnedSegments
 from autoglm_phone.runner.pending import PendingStates
 from autoglm_phone.runner.profiling import profile
@@ -29,6 +30,8 @@ from autoglm_phone.runner.sampling_state import SamplingState, uniform
 from autoglm_phone.runner.state import RequestState
 from autoglm_phone.runner.threads import ThreadTuner
 from autoglm_phone.runner.towers import Towers
+
+NOTHING = RowResult()
 
 
 class ModelRunner:
@@ -175,17 +178,12 @@ class ModelRunner:
         sampled = run.results()
         tokens = sum(len(result.token_ids) for result in sampled.values())
         run.note_drafting(tokens, self.cascade.clock() - start)
-        out = []
-        for lane in run.lanes:
-            result = sampled.get(lane.sequence.request_id, RowResult())
-            progress = lane.progress(self.layout.ends)
-            out.append(
-                RowResult(
-                    result.token_ids,
-                    result.logprobs,
-                    tuple(lane.prompt_logprobs),
-                    result.error,
-                    replace(progress, masses=lane.state.masses()) if lane.state.looks else progress,
-                )
-            )
-        return out
+        return [self._result(lane, sampled.get(lane.sequence.request_id, NOTHING)) for lane in run.lanes]
+
+    def _result(self, lane: Lane, sampled: RowResult) -> RowResult:
+        """What the lane's row gave. sampled: its tokens."""
+        progress = lane.progress(self.layout.ends)
+        if lane.state.looks:
+            progress = replace(progress, masses=lane.state.masses())
+        read = tuple(lane.prompt_logprobs)
+        return RowResult(sampled.token_ids, sampled.logprobs, read, sampled.error, progress)
