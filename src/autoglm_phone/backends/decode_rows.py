@@ -82,13 +82,12 @@ class _Rows:
         """An MLP's gate_up [T, 2 F] of the normed state, and its two halves. Layers of one width share the room."""
         width = self.backend.outputs(weight)
         if width is None:
-            gate_up = self.backend.linear(self.norm(norm), weight)
-            return gate_up, *gate_up.chunk(2, dim=-1)
-        if self._gates is None or self._gates[0].shape[1] != width:
-            gate_up = self.hidden.new_empty(self.hidden.shape[0], width)
-            self._gates = gate_up, *gate_up.chunk(2, dim=-1)
-        self.product(norm, weight, self._gates[0])
-        return self._gates
+            return _halves(self.backend.linear(self.norm(norm), weight))
+        room = self._gates
+        if room is None or room[0].shape[1] != width:
+            room = self._gates = _halves(self.hidden.new_empty(self.hidden.shape[0], width))
+        self.product(norm, weight, room[0])
+        return room
 
 
 class _OneRow(_Rows):
@@ -163,6 +162,11 @@ def run_rows(
         state.add(layer.post_mlp_norm)
     pages.pages[:count].view(count, -1, contexts.width).index_copy_(1, meta.slots, state.written)
     return state.hidden.clone()
+
+
+def _halves(gate_up: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    gate, up = gate_up.chunk(2, dim=-1)
+    return gate_up, gate, up
 
 
 def _room(backend: TorchBackend, layers: int, hidden: Tensor, shape: AttentionShape, *, plain: bool) -> _Rows:
