@@ -67,6 +67,11 @@ class Study:
     def start(self) -> Path:
         return locate(self.args.start)
 
+    @property
+    def weights(self) -> Path:
+        """What training begins with: a run also holds the heads that only training has, a model folder does not."""
+        return Path(self.args.weights or self.start)
+
     def run_of(self, name: str) -> Path:
         return Path(self.args.out / name)
 
@@ -160,7 +165,7 @@ def make_teacher(study: Study) -> None:
             raise SystemExit(f"{study.start} holds no {TOKENIZER}; give --prepared")
         prepare(study.prepared, base=with_alphabet(study))
     args = study.args
-    train(study, "teacher", ["--preset", "pro", "--grow-from", str(study.start)], args.teacher_steps,
+    train(study, "teacher", ["--preset", "pro", "--grow-from", str(study.weights)], args.teacher_steps,
           f"--batch-scale {args.teacher_scale} {args.teacher_options}")  # fmt: skip
 
 
@@ -182,7 +187,7 @@ def make_pupils(study: Study) -> None:
         raise SystemExit("the teacher is not trained; run the stage `teacher` first")
     for name in ASKED["pupils"]:
         taught = f"--teacher {shlex.quote(str(study.run_of('teacher')))}" if name == "with" else ""
-        train(study, name, ["--preset", "mini", "--init-from", str(study.start)], args.steps,
+        train(study, name, ["--preset", "mini", "--init-from", str(study.weights)], args.steps,
               f"--repeatable --batch-scale {args.pupil_scale} {args.pupil_options} {taught}")  # fmt: skip
 
 
@@ -269,6 +274,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stage", choices=("all", *STAGES), default="all")
     parser.add_argument("--start", default="mini", help="model folder that teacher and pupils start from")
+    parser.add_argument("--weights", type=Path, help="run of the start, to train on from; default: the start itself")
     parser.add_argument("--out", type=Path, default=Path("runs/teacher"))
     parser.add_argument("--prepared", type=Path, help="default: made from the start's vocabularies, in --out")
     parser.add_argument("--gpus", type=int, default=max(1, torch.cuda.device_count()))
