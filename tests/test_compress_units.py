@@ -190,8 +190,16 @@ def test_time_is_taken_only_where_it_is_asked_for() -> None:
     ("total", "fraction", "expected"),
     [(140 << 30, 1.0, STATES_ON_DEVICE), (140 << 30, 1 / 14, (10 << 30) // 32), (24 << 30, 1.0, (24 << 30) // 32)],
 )
-def test_a_smaller_card_keeps_fewer_states(monkeypatch, total, fraction, expected):
+@pytest.mark.parametrize("name", ["cuda", "cuda:0"])
+def test_a_smaller_card_keeps_fewer_states(monkeypatch, name, total, fraction, expected):
+    """PyTorch 2.11 refuses "cuda" without a number where it asks for a process's fraction; so do these."""
+
+    def asked(device: int) -> float:
+        assert type(device) is int
+        return fraction
+
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, total))
-    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device: fraction)
-    assert room(torch.device("cuda")) == pytest.approx(expected, rel=1e-6)
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", asked)
+    assert room(torch.device(name)) == pytest.approx(expected, rel=1e-6)
     assert room(torch.device("cpu")) == 0

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import compress_cases
-from autoglm_phone.compress import calibrate, media_weights, pipeline, recipe, sensitivity, unit_run, waiting, walk
+from autoglm_phone.compress import calibrate, media_weights, pipeline, recipe, sensitivity, waiting, walk
 from autoglm_phone.compress.waiting import WaitingStates
 from autoglm_phone.errors import ConfigError
 
@@ -106,18 +106,3 @@ def test_the_way_back_is_the_same_from_files(tiny_model: Path, tmp_path: Path, m
     assert (tmp_path / "files").exists()
     left.close()
     assert not (tmp_path / "files").exists()
-
-
-@pytest.mark.parametrize("name", ["cuda", "cuda:0"])
-def test_states_on_a_gpu_take_a_share_of_what_the_process_may_use(name: str, monkeypatch) -> None:
-    """PyTorch 2.11 refuses "cuda" without a number where it asks for a process's fraction; so do these."""
-
-    def fraction(device: int) -> float:
-        assert type(device) is int
-        return 0.5
-
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 << 30, 32 << 30))
-    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", fraction)
-    assert unit_run.room(torch.device(name)) == 1 << 29
-    assert unit_run.room(CPU) == 0
