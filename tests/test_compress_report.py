@@ -197,7 +197,19 @@ def test_answers_are_kept_and_belong_to_two_models(native: Path, compressed: Pat
     assert all(p.first.tokens == 6 for p in made), "random weights do not stop"
     with store.open("a") as file:
         file.write('{"id": "arith/te')  # a line that a killed run left behind
-    monkeypatch.setattr(quality, "_llm", lambda *_: pytest.fail("nothing is left to answer"))
+    beside = tmp_path / "beside.jsonl"
+    asked = quality._Asked.replies
+    with monkeypatch.context() as only:
+        only.setattr(
+            quality._Asked,
+            "replies",
+            lambda self, which, drawn: asked(self, which, drawn) if which or not drawn else pytest.fail("known"),
+        )
+        known = quality.gather(native, native, beside, count=2, categories=("arith", "identity"), beside=store)
+    assert [p.first for p in known] == [p.first for p in made] == [p.second for p in known]
+    with pytest.raises(ConfigError, match="no answers of this first model"):
+        quality.gather(compressed, native, tmp_path / "third.jsonl", count=2, categories=("arith",), beside=store)
+    monkeypatch.setattr(quality._Asked, "replies", lambda *_: pytest.fail("nothing is left to answer"))
     assert quality.gather(native, compressed, store, count=2, categories=("arith", "identity")) == made
     assert store.read_text().endswith("\n"), "the next answer gets a line of its own"
     with pytest.raises(ConfigError, match="other models"):

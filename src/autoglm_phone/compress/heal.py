@@ -12,7 +12,6 @@ import json
 import shutil
 import zlib
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -73,8 +72,8 @@ def _train(task: Task) -> Path:
         compile=options["steps"] >= 500,
         seed=task.recipe.seed,
         log_every=1 if options["small"] else 20,
-        # No regions: their training-only head is not in the model, and a fresh one would pull the tower its own way.
-        sizes=replace(BatchSizes(2048, 2, 3, 4, 2) if options["small"] else BatchSizes(), regions=0),
+        lessons=False,  # their heads are not in the model
+        sizes=BatchSizes(2048, 2, 3, 4, 2) if options["small"] else BatchSizes().scaled(options["batches"]),
     )
     progress = Trainer(config).run()
     task.say(
@@ -92,7 +91,7 @@ def _locate(teacher: str) -> Path:
 
 
 def _prepared(model: Path, out: Path) -> Path:
-    """What the trainer needs beside a model, from the model itself. Without glyphs: reading needs no new lessons."""
+    """What the trainer needs beside a model, from the model itself."""
     out.mkdir(parents=True, exist_ok=True)
     raw = json.loads((model / "config.json").read_text(encoding="utf-8"))
     shutil.copy(model / "tokenizer.json", out / "tokenizer.json")

@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -67,43 +67,66 @@ def gather(
     split: Split = "test",
     device: str = "cpu",
     workers: int = 1,
+    beside: Path | None = None,
     say: Say = silent,
 ) -> list[Pair]:
     """Both models' replies to the first `count` samples of each category; those in the store are not made again.
 
     Args:
         workers: processes that draw samples; 1 draws them here.
+        beside: a store of the same first model with another second one; the first one's replies are taken from there
+            where it has them.
 
     Raises:
         ConfigError: an unknown category, or a store that holds answers of other models.
     """
     for category in categories:
         registry.category(category)
-    known = _load(store, f"{world.model_digest(first)} {world.model_digest(second)} {device.partition(':')[0]}")
+    digests, kind = [world.model_digest(folder) for folder in (first, second)], device.partition(":")[0]
+    known = _load(store, f"{digests[0]} {digests[1]} {kind}")
+    told = {} if beside is None else _first_replies(beside, digests[0], kind)
     wanted = [(category, index) for category in categories for index in range(count)]
     missing = [(c, i) for c, i in wanted if f"{c}/{split}/{i}" not in known]
-    began, models = time.monotonic(), None
+    began, models = time.monotonic(), _Asked(first, second, device)
     with store.open("a", encoding="utf-8") as file:
         done = 0
         for drawn in _draw(missing, split, workers):
-            models = models or [_llm(folder, device) for folder in (first, second)]
-            for pair in _ask(models, drawn):
+            for pair in _ask(models, drawn, told):
                 known[pair.id] = pair
                 file.write(json.dumps(asdict(pair), ensure_ascii=False) + "\n")
             file.flush()
             done += len(drawn)
             left = (time.monotonic() - began) / done * (len(missing) - done)
             say(f"  {drawn[-1].category}: {done} of {len(missing)} samples answered, about {left:.0f} s left")
-    for model in models or ():
-        model.close()
+    models.close()
     return [known[f"{category}/{split}/{index}"] for category, index in wanted]
 
 
-def _llm(folder: Path, device: str) -> Any:
-    from autoglm_phone.llm import LLM
+class _Asked:
+    """Both models, each loaded when it is first asked."""
 
-    memory = 2 << 30 if device.startswith("cuda") else None  # two engines share the card
-    return LLM(str(folder), device=device, max_num_seqs=_BATCH, kv_cache_memory=memory)
+    def __init__(self, first: Path, second: Path, device: str):
+        self._folders, self._device = (first, second), device
+        self._loaded: dict[int, Any] = {}
+
+    def replies(self, which: int, drawn: Sequence[Sample]) -> list[Reply]:
+        """Of the first (0) or second (1) model to each sample."""
+        if not drawn:
+            return []
+        if which not in self._loaded:
+            from autoglm_phone.llm import LLM
+
+            memory = 2 << 30 if self._device.startswith("cuda") else None  # two engines share the card
+            folder = str(self._folders[which])
+            self._loaded[which] = LLM(folder, device=self._device, max_num_seqs=_BATCH, kv_cache_memory=memory)
+        params = SamplingParams(temperature=0.0, max_tokens=world.MAX_TOKENS)
+        prompts = [world.messages(sample) for sample in drawn]
+        outputs = self._loaded[which].chat(prompts, params, enable_thinking=True, graph={"policy": "full"})
+        return [_judge(sample, output.outputs[0]) for sample, output in zip(drawn, outputs, strict=True)]
+
+    def close(self) -> None:
+        for model in self._loaded.values():
+            model.close()
 
 
 def _draw(missing: Sequence[tuple[str, int]], split: Split, workers: int) -> Iterator[list[Sample]]:
@@ -122,13 +145,13 @@ def _draw(missing: Sequence[tuple[str, int]], split: Split, workers: int) -> Ite
             yield [future.result() for future in futures]
 
 
-def _ask(models: Sequence[Any], drawn: Sequence[Sample]) -> list[Pair]:
-    params = SamplingParams(temperature=0.0, max_tokens=world.MAX_TOKENS)
-    prompts = [world.messages(sample) for sample in drawn]
-    asked = [llm.chat(prompts, params, enable_thinking=True, graph={"policy": "full"}) for llm in models]
+def _ask(models: _Asked, drawn: Sequence[Sample], told: Mapping[str, Reply]) -> list[Pair]:
+    """told: replies of the first model that are known already, by sample."""
+    new = [sample for sample in drawn if sample.id not in told]
+    firsts = {**told, **dict(zip((sample.id for sample in new), models.replies(0, new), strict=True))}
     pairs = []
-    for sample, *outputs in zip(drawn, *asked, strict=True):
-        first, second = (_judge(sample, output.outputs[0]) for output in outputs)
+    for sample, second in zip(drawn, models.replies(1, drawn), strict=True):
+        first = firsts[sample.id]
         reference = sample.truth.get("reference")
         modality = "speech" if sample.clips else "picture" if sample.pictures else "text"
         lang = sample.truth.get("lang", sample.lang)
@@ -164,6 +187,21 @@ def _pixels(sample: Sample, point: tuple[float, float]) -> tuple[float, float]:
 def distance(one: tuple[float, float] | None, other: tuple[float, float] | None) -> float | None:
     """Pixels between two points."""
     return None if one is None or other is None else math.dist(one, other)
+
+
+def _first_replies(store: Path, digest: str, kind: str) -> dict[str, Reply]:
+    """The first model's replies in another store, by sample; none where the store is missing.
+
+    Raises:
+        ConfigError: they are another model's, or were made on another kind of device.
+    """
+    if not store.exists():
+        return {}
+    with store.open(encoding="utf-8") as file:
+        models = json.loads(file.readline()).get("models", "")
+    if not (models.startswith(f"{digest} ") and models.endswith(f" {kind}")):
+        raise ConfigError(f"{store} holds no answers of this first model on this device")
+    return {name: pair.first for name, pair in _load(store, models).items()}
 
 
 def _load(store: Path, digest: str) -> dict[str, Pair]:

@@ -45,7 +45,15 @@ OPTIONAL = frozenset({"cross-attention", "audio", "exits", "convolutions"})
 _CALIBRATION = ("samples", "max_tokens", "mix", "weights", "answer_weight", "gradients", "seed", "path")
 TRANSFORMS = ("prune", "share", "distill", "qat")
 FORMATS = ("master", "compressed-tensors", "awq", "gptq")
-_TRAINED: dict[str, Any] = {"steps": 200, "lr": 0.002, "teacher": "", "small": False, "workers": 1, "family": ""}
+_TRAINED: dict[str, Any] = {
+    "steps": 200,
+    "lr": 0.002,
+    "batches": 1.0,  # size of a step's batches; 1 suits the mini on a GPU of 140 GB
+    "teacher": "",
+    "small": False,
+    "workers": 1,
+    "family": "",
+}
 # Options of each transform with their defaults. family: "native" or "glm4v" where a step is for one of them.
 _TRANSFORM_OPTIONS: dict[str, dict[str, Any]] = {
     "prune": {

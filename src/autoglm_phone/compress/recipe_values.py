@@ -19,6 +19,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "block": (1, math.inf),
     "iterations": (1, math.inf),
     "batch": (1, math.inf),
+    "batches": (0.01, 100),
     "top_k": (1, math.inf),
 }
 

@@ -57,6 +57,7 @@ def run(
     batch_scale: Annotated[float, typer.Option(help="size of the batches; 1 suits the mini on 140 GB")] = 1.0,
     repeatable: Annotated[bool, typer.Option(help="what a step reads follows from its number, not from time")] = False,
     compile: Annotated[bool, typer.Option(help="compile the blocks")] = True,
+    lessons: Annotated[bool, typer.Option(help="learn what lies under patches; its heads are in runs alone")] = True,
     small: Annotated[bool, typer.Option(help="tiny batches, to try the path on a CPU")] = False,
 ) -> None:
     """Train (without a sub-command). `autoglm-phone train prepare` comes first; torchrun starts it on several GPUs."""
@@ -77,7 +78,7 @@ def run(
         plan=tuple(plan.split(",")), compile=compile, warmup_steps=warmup_steps, decay_from=decay_from, floor=floor,
         teacher=teacher, distill=DistillConfig(kl, hidden, top_k),
         reuse={k: min(reuse, 1.5) if k == "text" else reuse for k in kinds},
-        sizes=sizes, optim=OptimConfig(muon_lr=muon_lr, adam_lr=adam_lr), log_every=1 if small else 20,
+        lessons=lessons, sizes=sizes, optim=OptimConfig(muon_lr=muon_lr, adam_lr=adam_lr), log_every=1 if small else 20,
     )  # fmt: skip
     _check_start(config)
     _ready(prepared)

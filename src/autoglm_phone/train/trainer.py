@@ -14,7 +14,7 @@ import random
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,9 @@ class TrainConfig:
     layer_dropout: float = 0.06  # of the deepest layer; the first is never dropped
     clip: float = 1.0
     compile: bool = True
+    # Glyphs and labelled regions of pictures. Their heads are in runs, not in model folders, and fresh ones pull the
+    # vision tower their own way.
+    lessons: bool = True
     save_every: float = 240.0  # seconds
     log_every: int = 20
     sizes: BatchSizes = field(default_factory=BatchSizes)
@@ -157,6 +160,8 @@ class Trainer:
             self.control = dist.new_group(backend="gloo")  # on the CPU: asking it does not wait for the GPU
         vocabularies = read_vocabularies(config.prepared)
         self.tokenizer_json, ctc_vocab, self.glyphs = vocabularies.tokenizer_json, vocabularies.ctc, vocabularies.glyphs
+        if not config.lessons:
+            self.glyphs = {}
         torch.manual_seed(config.seed)
         if config.model is not None:
             model_config = config_of(config.model, ctc_vocab)
@@ -220,8 +225,9 @@ class Trainer:
     def _feeder(self, ctc_vocab: str, max_patches: int) -> Feeder:
         config = self.config
         kinds = tuple(dict.fromkeys(entry.partition("/")[0] for entry in config.plan))
+        sizes = config.sizes if config.lessons else replace(config.sizes, regions=0)
         stream = WorldStream(
-            self.tokenizer_json, ctc_vocab, self.glyphs, max_patches, config.sizes,
+            self.tokenizer_json, ctc_vocab, self.glyphs, max_patches, sizes,
             seed=config.seed, rank=self.rank, world=self.world, offset=self.progress.data_offset,
             workers=config.workers, max_media=self.objective.model.config.max_media, kinds=kinds,
         )  # fmt: skip
