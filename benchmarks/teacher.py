@@ -12,7 +12,8 @@
 
 What is done is not done again, and a run that was cut goes on. --call-seconds ends training and asking about then
 (starting, compiling and saving come on top: give a minute less than there is; preparing is not cut). --stage takes one
-part alone. --small tries the path on a CPU; its figures mean nothing. Logs lie beside the runs.
+part alone, --pupil and --asked a half of one, so that halves may run side by side. --small tries the path on a CPU; its
+figures mean nothing. Logs lie beside the runs.
 """
 
 from __future__ import annotations
@@ -185,7 +186,7 @@ def make_pupils(study: Study) -> None:
     args = study.args
     if not finished(study.run_of("teacher"), args.minutes, args.teacher_steps):
         raise SystemExit("the teacher is not trained; run the stage `teacher` first")
-    for name in ASKED["pupils"]:
+    for name in ASKED["pupils"] if args.pupil == "both" else (args.pupil,):
         taught = f"--teacher {shlex.quote(str(study.run_of('teacher')))}" if name == "with" else ""
         train(study, name, ["--preset", "mini", "--init-from", str(study.weights)], args.steps,
               f"--repeatable --batch-scale {args.pupil_scale} {args.pupil_options} {taught}")  # fmt: skip
@@ -194,7 +195,8 @@ def make_pupils(study: Study) -> None:
 def ask(study: Study) -> None:
     """Stage 3."""
     args = study.args
-    for name in ("teacher", *ASKED["pupils"]):
+    wanted = tuple(ASKED) if args.asked == "both" else (args.asked,)
+    for name in (name for asked in wanted for name in ASKED[asked] if name != "start"):
         run, folder = study.run_of(name), study.model_of(name)
         if not finished(run, args.minutes, args.teacher_steps if name == "teacher" else args.steps):
             raise SystemExit(f"{name} is not trained; run the stages before `ask` first")
@@ -203,7 +205,7 @@ def ask(study: Study) -> None:
             shutil.rmtree(part, ignore_errors=True)
             bundle(run, study.prepared, part, preset_of(run))
             part.replace(folder)
-    for asked in ASKED:
+    for asked in wanted:
         study.left()
         began = time.monotonic()
         gather(study, asked)
@@ -287,6 +289,10 @@ def main() -> None:
     parser.add_argument("--teacher-options", default="--warmup-steps 60 --decay-from 0.3", help="further, of `train`")
     parser.add_argument("--pupil-options", default="--warmup-steps 60 --decay-from 0.3", help="further, of `train`")
     parser.add_argument("--count", type=int, default=100, help="test samples a category")
+    parser.add_argument("--pupil", choices=("both", *ASKED["pupils"]), default="both", help="train it alone")
+    parser.add_argument(
+        "--asked", choices=("both", *ASKED), default="both", help="ask start and teacher, or the pupils"
+    )
     parser.add_argument("--categories", default="", help="comma-separated; empty = all")
     parser.add_argument("--draw-workers", type=int, default=max(1, (os.cpu_count() or 2) // 2))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="that answers")
