@@ -197,11 +197,11 @@ def _first_replies(store: Path, digest: str, kind: str) -> dict[str, Reply]:
     """
     if not store.exists():
         return {}
-    with store.open(encoding="utf-8") as file:
-        models = json.loads(file.readline()).get("models", "")
+    head, *lines = store.read_text(encoding="utf-8").splitlines()  # another process may be writing: nothing is mended
+    models = json.loads(head).get("models", "")
     if not (models.startswith(f"{digest} ") and models.endswith(f" {kind}")):
         raise ConfigError(f"{store} holds no answers of this first model on this device")
-    return {name: pair.first for name, pair in _load(store, models).items()}
+    return {name: pair.first for name, pair in _pairs(lines).items()}
 
 
 def _load(store: Path, digest: str) -> dict[str, Pair]:
@@ -215,8 +215,13 @@ def _load(store: Path, digest: str) -> dict[str, Pair]:
     first, *rest = text.splitlines()
     if json.loads(first).get("models") != digest:
         raise ConfigError(f"{store} holds the answers of other models or of another device; choose another --out")
+    return _pairs(rest)
+
+
+def _pairs(lines: Sequence[str]) -> dict[str, Pair]:
+    """By sample; a line that a killed run left unfinished is passed over."""
     found = {}
-    for line in rest:
+    for line in lines:
         try:
             raw = json.loads(line)
         except ValueError:
