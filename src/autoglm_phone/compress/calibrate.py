@@ -32,10 +32,16 @@ GRADIENTS = ("kinds", "squares", "positions", "layers", "replies")  # rules of `
 _CALL = re.compile(r"<tool_call>([^\n<]*)\n(.*?)</tool_call>", re.DOTALL)
 # Categories drawn in turn, by what their samples hold.
 _WORLD = {
-    "text": ("arith", "datetime", "notify", "summary", "tools", "translate", "price", "smalltalk", "oos", "units"),
-    "picture": ("screen", "chart_value", "scene_count", "screen_read", "scene_locate", "chart_trend", "scene_caption"),
+    "text": (
+        "arith", "datetime", "notify", "summary", "tools", "translate", "price", "smalltalk", "oos", "units", "identity",
+        "help",
+    ),
+    "picture": (
+        "screen", "chart_value", "scene_count", "screen_read", "scene_locate", "chart_trend", "scene_caption", "ocr",
+        "chart_compare", "chart_forecast", "scene_match",
+    ),
     "speech": ("asr", "spoken_task", "speech_screen", "speech_chart"),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
