@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,28 @@ def test_one_sample_of_the_world_is_one(tiny_model: Path) -> None:
     pytest.importorskip("PIL")
     found = calibrate.load(tiny_model, calibrate.Calibration(samples=1))
     assert len(found) == 1
+
+
+def test_every_category_of_the_world_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("PIL")
+    from autoglm_phone.train.world import registry
+
+    monkeypatch.setattr(registry, "is_available", lambda name: True)
+    drawn: Counter[str] = Counter()
+    monkeypatch.setattr(calibrate, "_conversation", lambda name, index, split: drawn.update([name]) or [])
+    list(calibrate._draw_world(calibrate.Calibration(), {"text", "picture", "speech"}, "train", 1))
+    assert drawn.total() == 128
+    assert drawn.keys() == registry.CATEGORIES.keys()
+    assert min(drawn.values()) >= 4  # of 4.7
+
+
+def test_a_long_file_is_read_from_end_to_end(glm4v: Path, tmp_path: Path) -> None:
+    path = tmp_path / "talks.jsonl"
+    path.write_text("\n\n".join(json.dumps(asked(f"topic {n // 10}")) for n in range(30)))
+    found = list(calibrate._read_jsonl(path, 3))
+    assert [number for number, _ in found] == [1, 21, 41]  # every other line is empty
+    assert [talk[0]["content"] for _, talk in found] == ["topic 0", "topic 1", "topic 2"]
+    assert len(list(calibrate._read_jsonl(path, 99))) == 30
 
 
 @pytest.mark.parametrize("count", [0, -1])

@@ -30,18 +30,8 @@ if TYPE_CHECKING:
 KINDS = ("text", "picture", "speech", "media")  # media: the tokens that stand for a picture or clip
 GRADIENTS = ("kinds", "squares", "positions", "layers", "replies")  # rules of `media_weights`
 _CALL = re.compile(r"<tool_call>([^\n<]*)\n(.*?)</tool_call>", re.DOTALL)
-# Categories drawn in turn, by what their samples hold.
-_WORLD = {
-    "text": (
-        "arith", "datetime", "notify", "summary", "tools", "translate", "price", "smalltalk", "oos", "units", "identity",
-        "help",
-    ),
-    "picture": (
-        "screen", "chart_value", "scene_count", "screen_read", "scene_locate", "chart_trend", "scene_caption", "ocr",
-        "chart_compare", "chart_forecast", "scene_match",
-    ),
-    "speech": ("asr", "spoken_task", "speech_screen", "speech_chart"),
-}  # fmt: skip
+# The world's groups by what conditions the reply; all categories of a modality are drawn in turn.
+_WORLD = {"text": ("text",), "picture": ("screen", "chart", "scene"), "speech": ("audio",)}
 
 
 @dataclass(frozen=True)
@@ -214,9 +204,7 @@ def _window(length: int, start: int, media: Sequence[MediaItem], limit: int) -> 
 
 
 def _draw_world(calibration: Calibration, kinds: set[str], split: str, workers: int) -> Iterator[list[dict[str, Any]]]:
-    from autoglm_phone.train.world import registry
-
-    usable = {kind: [c for c in _WORLD[kind] if registry.is_available(c)] for kind in calibration.mix if kind in kinds}
+    usable = {kind: _categories(kind) for kind in calibration.mix if kind in kinds}
     usable = {kind: names for kind, names in usable.items() if names and calibration.mix[kind] > 0}
     if not usable:
         raise ConfigError(
@@ -234,6 +222,14 @@ def _draw_world(calibration: Calibration, kinds: set[str], split: str, workers: 
             yield from pool.map(draw, *zip(*plan, strict=True), chunksize=2)
     else:
         yield from (draw(name, index) for name, index in plan)
+
+
+def _categories(kind: str) -> list[str]:
+    """The world's categories of a modality that can be drawn here."""
+    from autoglm_phone.train.world import registry
+
+    known = registry.CATEGORIES.values()
+    return [category.id for category in known if category.group in _WORLD[kind] and registry.is_available(category.id)]
 
 
 def apportion(count: int, shares: Mapping[str, float]) -> dict[str, int]:
@@ -262,23 +258,21 @@ def _reply(text: str, reasoning: str) -> dict[str, Any]:
 
 
 def _read_jsonl(path: Path, limit: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    """(line, messages) of the first `limit` conversations."""
+    """(line, messages) of at most `limit` conversations, spread over the whole file: many are sorted by topic."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # splitlines would break at a text's own U+2028
+        text = path.read_text(encoding="utf-8").split("\n")  # splitlines would break at a text's own U+2028
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"calibration file {path} can't be read: {error}", param="calibration") from error
-    found = 0
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or found >= limit:
-            continue
+    lines = [(number, line) for number, line in enumerate(text, 1) if line.strip()]
+    if not lines:
+        raise ConfigError(f"{path} holds no conversations", param="calibration")
+    count = min(limit, len(lines))
+    for number, line in (lines[place * len(lines) // count] for place in range(count)):
         try:
             raw = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path}:{number} is not JSON: {error}", param="calibration") from error
-        found += 1
         yield number, _messages(raw, f"{path}:{number}")
-    if not found:
-        raise ConfigError(f"{path} holds no conversations", param="calibration")
 
 
 def _messages(raw: Any, place: str) -> list[dict[str, Any]]:
