@@ -11,7 +11,8 @@ It holds the whole model in memory as floats, so a recipe that asks for it is re
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -146,8 +147,7 @@ def tune(
     moments = [(torch.zeros_like(leaf), torch.zeros_like(leaf)) for leaf in leaves]
     generator = torch.Generator().manual_seed(seed)
     run = _Runner(stages, modules, layers, device, tied)
-    with torch.no_grad():
-        before = run.loss(keep, samples, targets)
+    before = run.loss(keep, samples, targets)
     best, found = before, _snapshot(layers, floats, stored)
     began = time.monotonic()
     for index in range(iterations):
@@ -158,7 +158,7 @@ def tune(
         for one in layers.values():
             one.confine()
         if (index + 1) % max(1, iterations // 5) == 0:
-            with torch.no_grad():
+            with _as_stored(floats, stored):
                 now = run.loss(keep, samples, targets)
             say(
                 f"tune {index + 1}/{iterations}: KL {now:.5f} held out (was {before:.5f}), {total:.5f} in training, "
@@ -243,6 +243,17 @@ def _free(
     return free
 
 
+@contextmanager
+def _as_stored(floats: Mapping[str, nn.Parameter], stored: Mapping[str, torch.dtype]) -> Iterator[None]:
+    """Norms and biases rounded to what files hold, for as long as something is measured; scales always are."""
+    exact = {name: parameter.detach().clone() for name, parameter in floats.items()}
+    for name, parameter in floats.items():
+        parameter.data.copy_(parameter.detach().to(stored[name]))
+    yield
+    for name, parameter in floats.items():
+        parameter.data.copy_(exact[name])
+
+
 def _snapshot(
     layers: Mapping[str, Layer], floats: Mapping[str, nn.Parameter], stored: Mapping[str, torch.dtype]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -263,12 +274,21 @@ def _adam(
     step: int,
     decay: tuple[float, float] = (0.9, 0.98),
 ) -> None:
-    """Adam with a pace for every leaf (values of all magnitudes move alike), times a share of it at this step."""
+    """Adam with a pace for every leaf (values of all magnitudes move alike), times a share of it at this step.
+
+    Beside its own, each element's denominator has the whole leaf's root mean square: an element with next to no
+    gradient, such as the scale of an output row that no reply of the batch predicts, stays instead of following noise
+    at full pace. No element moves faster than in plain Adam. Gradients count per relative change (times the pace),
+    so that large and small values of a leaf compare.
+    """
     for leaf, (first, second), pace in zip(leaves, moments, paces, strict=True):
         if leaf.grad is None:
             continue
-        first.lerp_(leaf.grad, 1 - decay[0])
-        second.lerp_(leaf.grad.square(), 1 - decay[1])
-        direction = first / (1 - decay[0] ** step) / ((second / (1 - decay[1] ** step)).sqrt() + 1e-12)
+        gradient = leaf.grad * pace
+        first.lerp_(gradient, 1 - decay[0])
+        second.lerp_(gradient.square(), 1 - decay[1])
+        size = (second / (1 - decay[1] ** step)).sqrt()
+        typical = size.square().mean().sqrt()
+        direction = first / (1 - decay[0] ** step) / (size + typical + 1e-30)
         leaf -= share * pace * direction
         leaf.grad = None
