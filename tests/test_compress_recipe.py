@@ -254,6 +254,22 @@ def test_shipped_recipes_are_valid(path: Path) -> None:
     assert recipe.load(path).steps
 
 
+def test_the_native_recipe_is_the_bundled_minis() -> None:
+    """Its patterns are all there, every linear has bits, and the least that `auto` can give leaves it a choice."""
+    parsed = recipe.load(RECIPES / "int4-native.yaml")
+    plan = pipeline.plan_for(pipeline.open_model("mini"), parsed)
+    chosen = [made for made in plan.modules.values() if made.auto]
+    assert len(chosen) == 24 * 6 + 6 * 4
+    budget = parsed.budget_bytes(plan.float_bytes) or 0
+    least, even = (
+        plan.num_bytes - sum(m.spec.num_bytes - m.with_bits(bits).spec.num_bytes for m in chosen) for bits in (3, 4)
+    )
+    assert least < budget < even  # uniform 4 bits would not fit beside a table of 4 bits
+    bits = {name: made.bits for name, made in plan.modules.items() if not made.auto}
+    assert bits["model.embed_tokens"] == 4
+    assert bits["model.audio.project"] == bits["model.vision.project"] == bits["model.vision.stem.down.1.conv"] == 8
+
+
 @pytest.mark.parametrize(
     ("text", "size"), [("4.8GB", 4_800_000_000), ("15MB", 15_000_000), ("1GiB", 2**30), ("7", None)]
 )
