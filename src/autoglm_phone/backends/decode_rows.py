@@ -102,16 +102,17 @@ class _OneRow(_Rows):
         if norm.weight is None:  # folded into a float weight
             self.backend.linear_into(self.hidden, weight, out, scale=self._factor(self._line))
         else:
-            super().product(norm, weight, out)
+            torch.mul(self.hidden, norm.weight, out=self.normed).mul_(self._factor(self._line))
+            self.backend.linear_into(self.normed, weight, out)
 
     def add(self, norm: Norm) -> None:
         self.hidden.addcmul_(self.out, norm.weight, value=self._factor(self._out_line))  # type: ignore[arg-type]
 
     def cross(self, weights: CrossWeights, layer: int, meta: SegmentMeta) -> None:
         (group,) = meta.cross
-        self.product(weights.norm, weights.q, self.normed)
+        self.product(weights.norm, weights.q, self.out)
         k, v = group.keys_values[weights.index]
-        q = self.normed.view(1, weights.heads, 1, -1)
+        q = self.out.view(1, weights.heads, 1, -1)
         seen = F.scaled_dot_product_attention(q, k[None], v[None], attn_mask=group.mask).view(1, -1)
         self.backend.linear_into(seen, weights.out, self.out)
         self.hidden.add_(self.out)

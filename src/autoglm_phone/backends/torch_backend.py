@@ -3,7 +3,8 @@
 Small models are bound by the number of operator calls on a CPU, so in float32 there
 - the norm's weight is folded into the linear after it, and RMSNorm is x / hypot(|x|, sqrt(H eps)), three calls;
 - rotary embedding is one in-place complex product (unrotated dims have the factor 1);
-- linears keep their weight as [in, out]: quicker than [out, in] for 2 to 32 rows, no slower for others.
+- linears keep their weight as [in, out]: quicker than [out, in] for 2 to 32 rows, no slower for others;
+- with `halves`, those whose weights float16 holds exactly keep them so (`backends.half`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from autoglm_phone.backends.base import (
 )
 from autoglm_phone.backends.contexts import DenseContexts
 from autoglm_phone.backends.decode_rows import only_group, run_rows
+from autoglm_phone.backends.half import HalfLinear
 from autoglm_phone.backends.masses import page_masses
 from autoglm_phone.backends.narrow import LARGEST, NarrowPages, decode, encode
 from autoglm_phone.backends.quantized import Handle, PackedWeight, Stacked, Weight, pack
@@ -67,6 +69,7 @@ class TorchBackend(Backend):
     device, dtype: of activations, weights and KV pages.
     eps: of every RMSNorm. head_dim, rotary_dim, theta: rotary embedding over the first rotary_dim dims of a head,
         in interleaved pairs. mrope_section: pairs that follow (time, height, width); None for 1-D positions.
+    halves: packing may take ten times as long if products are quicker then. Not for weights that come and go.
     """
 
     name = "torch"
@@ -81,11 +84,13 @@ class TorchBackend(Backend):
         rotary_dim: int,
         theta: float,
         mrope_section: Sequence[int] | None = None,
+        halves: bool = False,
     ):
         self.device = device
         self.dtype = dtype
         self.eps = eps
         self.folds = dtype == torch.float32 and device.type == "cpu"
+        self.halves = halves and self.folds
         self._pairs = rotary_dim // 2
         self._head_pairs = head_dim // 2
         self._inverse = 1.0 / theta ** (torch.arange(0, rotary_dim, 2, dtype=torch.float32, device=device) / rotary_dim)
@@ -106,13 +111,15 @@ class TorchBackend(Backend):
         self, norm: Tensor, weight: Weight | Stacked, bias: Tensor | None, into: Any = None
     ) -> tuple[Norm, Linear | Handle]:
         linear = self.pack_linear(weight, bias, into)
-        if not self.folds or not isinstance(linear, Linear):
+        if not self.folds or not isinstance(linear, Linear):  # float16 would not hold the product
             return self.pack_norm(norm), linear
         linear.weight.mul_((norm.float() * math.sqrt(norm.shape[0]))[:, None])
         return Norm(None), linear
 
     def folded(self, norm: Tensor, weight: Weight | Stacked) -> Tensor | None:
-        return norm.float() * math.sqrt(norm.shape[0]) if self.folds and isinstance(weight, Tensor) else None
+        if not self.folds or not isinstance(weight, Tensor) or (self.halves and HalfLinear.fits(weight)):
+            return None
+        return norm.float() * math.sqrt(norm.shape[0])
 
     def pack_linear(self, weight: Weight | Stacked, bias: Tensor | None, into: Any = None) -> Linear | Handle:
         bias = None if bias is None else self._place(bias)
@@ -120,6 +127,8 @@ class TorchBackend(Backend):
             return pack(weight, bias, self.device, self.dtype)
         if self.device.type != "cpu":
             return Linear(self._place(weight).t().contiguous(), bias)
+        if self.halves and HalfLinear.fits(weight):
+            return HalfLinear.of(weight, bias)
         rows, columns = weight.shape
         reused = isinstance(into, Linear) and into.weight.shape == (columns, rows)
         transposed = into.weight if reused else torch.empty(columns, rows, dtype=self.dtype)
@@ -131,7 +140,10 @@ class TorchBackend(Backend):
         return self._place(weight)
 
     def pack_tied_embedding(self, weight: Weight, head: Any) -> Any:
-        """On a CPU the head itself: its columns are the rows."""
+        """On a CPU the head itself: its columns are the rows. A head of halves can't be read: both together take what
+        one takes in float32."""
+        if isinstance(weight, Tensor) and isinstance(head, HalfLinear):
+            return weight.to(self.device, torch.float16, copy=True)
         return head if self.folds and isinstance(head, Linear) else self.pack_embedding(weight)
 
     def new_pages(
@@ -165,7 +177,7 @@ class TorchBackend(Backend):
     def embed(self, table: Tensor | Linear | Handle, ids: Tensor) -> Tensor:
         if isinstance(table, Linear):
             return table.weight.index_select(1, ids).t().contiguous()
-        return F.embedding(ids, table) if isinstance(table, Tensor) else table.look_up(ids)
+        return F.embedding(ids, table).to(self.dtype) if isinstance(table, Tensor) else table.look_up(ids)
 
     def linear(self, x: Tensor, weight: Linear | Handle) -> Tensor:
         if not isinstance(weight, Linear):
@@ -176,7 +188,9 @@ class TorchBackend(Backend):
 
     def linear_into(self, x: Tensor, weight: Linear | Handle, out: Tensor, scale: float = 1.0) -> None:
         """`linear` of x * scale, whose result goes to `out`."""
-        if not isinstance(weight, Linear):
+        if isinstance(weight, HalfLinear):
+            weight.multiply_into(x if scale == 1 else x * scale, out)
+        elif not isinstance(weight, Linear):
             out.copy_(weight.multiply(x if scale == 1 else x * scale))
         elif weight.bias is not None:
             torch.addmm(weight.bias, x, weight.weight, alpha=scale, out=out)
@@ -187,6 +201,8 @@ class TorchBackend(Backend):
 
     def outputs(self, weight: Linear | Handle) -> int | None:
         """How many a float linear has; None for packed weights."""
+        if isinstance(weight, HalfLinear):
+            return weight.outputs
         return weight.weight.shape[1] if isinstance(weight, Linear) else None
 
     def run_segment(

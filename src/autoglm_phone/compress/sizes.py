@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from autoglm_phone.compress.formats import master
 from autoglm_phone.compress.opening import Opened
 from autoglm_phone.compress.plan import modules_of, part_of
@@ -66,20 +64,15 @@ def resident(runner: Any) -> dict[str, int]:
     Args:
         runner: a ModelRunner whose segments are all resident.
     """
-    from autoglm_phone.runner.offload import map_tensors
+    from autoglm_phone.runner.offload import storages
 
     found: dict[str, int] = {}
     seen: set[int] = set()
     for part, tree in _parts(runner.decoder.weights):
-
-        def note(tensor: Tensor, part: str = part) -> Tensor:
-            storage = tensor.untyped_storage()
-            if storage.data_ptr() not in seen:
-                seen.add(storage.data_ptr())
-                found[part] = found.get(part, 0) + storage.nbytes()
-            return tensor
-
-        map_tensors(tree, note)
+        for address, size in storages(tree).items():
+            if address not in seen:
+                seen.add(address)
+                found[part] = found.get(part, 0) + size
     for kind in sorted(runner.towers.kinds):
         with runner.towers.store.use(kind) as (tower, _):
             found[_TOWERS[kind]] = sum(t.nbytes for t in [*tower.parameters(), *tower.buffers()])

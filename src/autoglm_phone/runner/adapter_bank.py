@@ -19,6 +19,7 @@ from torch import Tensor
 
 from autoglm_phone.backends.adapters import AdapterRows, LowRank, SegmentAdapters
 from autoglm_phone.backends.base import Backend, SegmentMeta
+from autoglm_phone.backends.quantized import stack
 from autoglm_phone.errors import CheckpointError, ConfigError
 from autoglm_phone.runner.adapters import Adapter, read_adapter
 from autoglm_phone.runner.batch import Batch
@@ -160,9 +161,7 @@ def _layer(
         weights = [source.get(f"{name}{module}.weight") for module in _stored(source, name, part)]
         fold = None
         if part.norm is not None:
-            # Fused linears are floats only if each of them is.
-            packed = next((weight for weight in weights if not isinstance(weight, Tensor)), weights[0])
-            fold = backend.folded(source.get(f"{name}{part.norm}.weight"), packed)
+            fold = backend.folded(source.get(f"{name}{part.norm}.weight"), stack(weights))
         gate = torch.tanh(source.get(f"{name}cross_attn.gate").float()) if part.gated else None
         made[part.name] = _low_rank(
             adapters, name, part, _rows(part, weights), weights[0].shape[1], fold, gate, backend

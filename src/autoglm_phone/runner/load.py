@@ -48,15 +48,16 @@ def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
     spec = read_spec(folder, config.exits)
     device, dtype = _device(config), _dtype(config)
     graphs = graphs_fit(config, device, quantized=quantization is not None)
+    budget = config.decoder_budget
     backend = (GraphBackend if graphs else TorchBackend)(
         device,
         dtype,
+        halves=budget is None,
         **spec.backend_options,
     )
     checkpoint = open_weights(folder, quantization, rename=engine_name if spec.family == "glm4v" else None)
     if spec.family == "glm4v":
         check_complete(folder, checkpoint.names(), spec.config)  # the tower is read later, at its first picture
-    budget = config.decoder_budget
     weights = load_decoder(
         checkpoint, spec, backend, offload=budget is not None, memory=None if budget == "auto" else budget
     )

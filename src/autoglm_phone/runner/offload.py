@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from autoglm_phone.backends.base import LayerWeights
+from autoglm_phone.backends.half import Packed
 from autoglm_phone.errors import AutoGLMError, ConfigError, EngineError
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,31 @@ def map_tensors(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(tree, (list, tuple)):
         return type(tree)(map_tensors(value, change) for value in tree)
     return tree
+
+
+def leaves(tree: Any) -> Iterator[Any]:
+    """What `map_tensors` walks, and all else that lies in it."""
+    if is_dataclass(tree) and not isinstance(tree, type):
+        tree = [getattr(tree, f.name) for f in fields(tree) if f.init]
+    elif isinstance(tree, dict):
+        tree = list(tree.values())
+    if isinstance(tree, (list, tuple)):
+        for part in tree:
+            yield from leaves(part)
+    else:
+        yield tree
+
+
+def storages(tree: Any) -> dict[int, int]:
+    """Bytes by address: what two handles share is there once."""
+    found: dict[int, int] = {}
+    for leaf in leaves(tree):
+        if isinstance(leaf, Tensor):
+            storage = leaf.untyped_storage()
+            found[storage.data_ptr()] = storage.nbytes()
+        elif isinstance(leaf, Packed):
+            found[id(leaf)] = leaf.nbytes
+    return found
 
 
 def segment_bytes(segment: Sequence[LayerWeights]) -> int:

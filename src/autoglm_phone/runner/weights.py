@@ -13,7 +13,7 @@ from torch import Tensor
 from autoglm_phone.backends.base import Backend, CrossWeights, LayerWeights
 from autoglm_phone.backends.quantized import scaled, stack
 from autoglm_phone.runner.checkpoint import Checkpoint
-from autoglm_phone.runner.offload import PinnedSegments, SegmentStore, map_tensors
+from autoglm_phone.runner.offload import PinnedSegments, SegmentStore, storages
 from autoglm_phone.runner.quantized import QuantizedCheckpoint, reader
 from autoglm_phone.runner.shards import ShardReader
 from autoglm_phone.runner.spec import DecoderSpec
@@ -57,16 +57,8 @@ class DecoderWeights:
     def resting_bytes(self) -> int:
         """Of what stays in memory as long as this does; what two handles share counts once. Counted once, as whoever
         watches live memory asks after every step, and the walk takes as long as two layers."""
-        seen: dict[int, int] = {}  # of each storage: embedding and head may be one
-
-        def count(tensor: Tensor) -> Tensor:
-            storage = tensor.untyped_storage()
-            seen[storage.data_ptr()] = storage.nbytes()
-            return tensor
-
         moving = isinstance(self.segments, SegmentStore)
-        map_tensors(replace(self, segments=[] if moving else list(self.segments)), count)
-        return sum(seen.values())
+        return sum(storages(replace(self, segments=[] if moving else list(self.segments))).values())
 
 
 def load_decoder(
@@ -92,19 +84,13 @@ def load_decoder(
     embedding = source.get("model.embed_tokens.weight", (vocab, hidden))
     tied = spec.tied or "lm_head.weight" not in source
     head = embedding if tied else source.get("lm_head.weight", (vocab, hidden))
-    norm, packed_head = backend.pack_norm_linear(source.get("model.norm.weight", (hidden,)), head, None)
-    exits = _exits(source, spec, backend)
-    if exits:
-        # Exits share the head, so the final norm must not be folded into it.
-        norm, packed_head = backend.pack_norm(source.get("model.norm.weight")), backend.pack_linear(head, None)
+    packed_head = backend.pack_linear(head, None)
     weights = DecoderWeights(
-        embedding=backend.pack_tied_embedding(embedding, packed_head)
-        if tied and exits
-        else backend.pack_embedding(embedding),
+        embedding=backend.pack_tied_embedding(embedding, packed_head) if tied else backend.pack_embedding(embedding),
         segments=[],
-        norm=norm,
+        norm=backend.pack_norm(source.get("model.norm.weight", (hidden,))),  # exits share the head: nothing is folded
         head=packed_head,
-        exits=exits,
+        exits=_exits(source, spec, backend),
         memory=_memory(source, spec, backend),
     )
     if offload:
