@@ -24,7 +24,6 @@ import math
 import os
 import platform
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -41,7 +40,7 @@ from autoglm_phone.compress.quality_tables import Change, Row, by_modality, rows
 from autoglm_phone.models.registry import locate
 from autoglm_phone.train.bundle import bundle, preset_of
 from autoglm_phone.train.prepare import prepare
-from autoglm_phone.train.vocabularies import CTC, TOKENIZER
+from autoglm_phone.train.vocabularies import TOKENIZER, write_of_model
 
 STAGES = ("teacher", "pupils", "ask", "table")
 PATIENCE = 330.0  # seconds without a line after which a run counts as stuck: compiling takes up to half of it
@@ -161,24 +160,17 @@ def together(command: list[str], processes: int, log: Path, patience: float) -> 
 
 def make_teacher(study: Study) -> None:
     """Stage 1."""
+    args = study.args
     if not (study.prepared / TOKENIZER).exists():
         if not (study.start / TOKENIZER).exists():
             raise SystemExit(f"{study.start} holds no {TOKENIZER}; give --prepared")
-        prepare(study.prepared, base=with_alphabet(study))
-    args = study.args
+        bare = "--no-lessons" in args.teacher_options
+        alphabet = study.prepared if bare else study.run_of("start-vocabularies")
+        write_of_model(study.start, alphabet)
+        if not bare:
+            prepare(study.prepared, base=alphabet)
     train(study, "teacher", ["--preset", "pro", "--grow-from", str(study.weights)], args.teacher_steps,
           f"--batch-scale {args.teacher_scale} {args.teacher_options}")  # fmt: skip
-
-
-def with_alphabet(study: Study) -> Path:
-    """The start's tokenizer and CTC characters, in the files that `prepare` goes on from."""
-    base = study.run_of("start-vocabularies")
-    base.mkdir(parents=True, exist_ok=True)
-    for name in (TOKENIZER, "tokenizer_config.json"):
-        shutil.copy(study.start / name, base / name)
-    raw = json.loads((study.start / "config.json").read_text())
-    (base / CTC).write_text(raw["audio_config"]["ctc_vocab"] + "\n")
-    return base
 
 
 def make_pupils(study: Study) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from autoglm_phone.errors import AutoGLMError
+from autoglm_phone.errors import AutoGLMError, CheckpointError
 from autoglm_phone.train import prepare as prepare_module
 from autoglm_phone.train.cli import app
 from autoglm_phone.train.trainer import TrainConfig
-from autoglm_phone.train.vocabularies import read_vocabularies
+from autoglm_phone.train.vocabularies import Vocabularies, read_vocabularies, write_of_model
 
 
 @pytest.fixture
@@ -107,3 +107,17 @@ def test_the_files_are_read_as_they_are(prepared: Path) -> None:
 def test_the_defaults_are_valid() -> None:
     assert json.dumps(TrainConfig().plan)
     assert TrainConfig(preset="pro", plan=("image", "text/12+3"), workers=0).workers == 0
+
+
+def test_a_model_alone_prepares_training_without_lessons(tmp_path: Path) -> None:
+    model, out = tmp_path / "model", tmp_path / "out"
+    model.mkdir()
+    (model / "tokenizer.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        write_of_model(model, out)
+    (model / "config.json").write_text('{"audio_config": {}}', encoding="utf-8")
+    with pytest.raises(CheckpointError, match="no native model"):
+        write_of_model(model, out)
+    (model / "config.json").write_text('{"audio_config": {"ctc_vocab": "打开"}}', encoding="utf-8")
+    write_of_model(model, out)
+    assert read_vocabularies(out) == Vocabularies("{}", "打开", {})

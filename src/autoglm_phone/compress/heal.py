@@ -8,8 +8,6 @@ Both go on after a kill: the trainer from its last checkpoint, the layers after 
 
 from __future__ import annotations
 
-import json
-import shutil
 import zlib
 from collections.abc import Sequence
 from functools import partial
@@ -44,6 +42,7 @@ def _train(task: Task) -> Path:
     from autoglm_phone.train.mixture import BatchSizes
     from autoglm_phone.train.muon import OptimConfig
     from autoglm_phone.train.trainer import TrainConfig, Trainer
+    from autoglm_phone.train.vocabularies import write_of_model
 
     opened, step, work = task.opened, task.step, task.folder
     options = step.options
@@ -52,9 +51,10 @@ def _train(task: Task) -> Path:
         plan = resolve(task.recipe, opened.architecture, opened.sizes, built=TRANSFORMS)
         names = tuple(name for name, made in plan.modules.items() if made.trained)
     teacher = _locate(options["teacher"]) if options["teacher"] else task.base.folder
-    run = work / "run"
+    run, prepared = work / "run", work / "prepared"
+    write_of_model(opened.folder, prepared)
     config = TrainConfig(
-        prepared=_prepared(opened.folder, work / "prepared"),
+        prepared=prepared,
         out=run,
         model=opened.folder,
         init_from=opened.folder,
@@ -88,16 +88,6 @@ def _train(task: Task) -> Path:
 def _locate(teacher: str) -> Path:
     """A training run's folder, or a model."""
     return Path(teacher) if (Path(teacher) / "progress.json").exists() else registry.locate(teacher)
-
-
-def _prepared(model: Path, out: Path) -> Path:
-    """What the trainer needs beside a model, from the model itself."""
-    out.mkdir(parents=True, exist_ok=True)
-    raw = json.loads((model / "config.json").read_text(encoding="utf-8"))
-    shutil.copy(model / "tokenizer.json", out / "tokenizer.json")
-    (out / "ctc_vocab.txt").write_text(raw["audio_config"]["ctc_vocab"] + "\n")
-    (out / "glyph_vocab.json").write_text("{}")
-    return out
 
 
 def _by_layer(task: Task) -> Path:

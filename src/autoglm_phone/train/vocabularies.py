@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,3 +45,22 @@ def read_vocabularies(folder: Path) -> Vocabularies:
         return Vocabularies(tokenizer, ctc.rstrip("\n"), json.loads(glyphs))
     except (OSError, ValueError) as exc:
         raise CheckpointError(f"{folder}: the prepared files can't be read; prepare the folder again") from exc
+
+
+def write_of_model(model: Path, out: Path) -> None:
+    """A prepared folder from a model's own tokenizer and CTC alphabet, without glyphs: for training without lessons.
+
+    Raises:
+        CheckpointError: the model folder lacks one of them.
+    """
+    require(model, (TOKENIZER, "config.json"))
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        alphabet = json.loads((model / "config.json").read_text(encoding="utf-8"))["audio_config"]["ctc_vocab"]
+    except (ValueError, KeyError, TypeError) as exc:
+        raise CheckpointError(f"{model}/config.json names no audio_config.ctc_vocab: no native model's folder") from exc
+    for name in (TOKENIZER, "tokenizer_config.json"):
+        if (model / name).exists():
+            shutil.copy(model / name, out / name)
+    (out / CTC).write_text(alphabet + "\n", encoding="utf-8")
+    (out / GLYPHS).write_text("{}", encoding="utf-8")
