@@ -315,6 +315,21 @@ def test_a_history_forgets_what_never_was():
     assert [history.ask(1) for _ in range(20)] == before
 
 
+def test_wrong_guesses_of_one_confidence_are_a_warning_for_others():
+    ahead = controller(SegmentCosts())
+    before = ahead.chance(1, 0.85)
+    for _ in range(3):
+        ahead.note_guess(1, 0.65, False)
+    doubted = ahead.chance(1, 0.85)
+    assert doubted < 0.7 * before
+    for _ in range(100):
+        ahead.note_guess(1, 0.65, True)
+    assert doubted < before == ahead.chance(1, 0.85)  # and never more than its own chance
+    ahead.note_guess(1, 0.65, False)
+    ahead.forget()
+    assert ahead.chance(1, 0.85) == before
+
+
 def crowd(ahead: AheadController, count: int, steps: int, faster: float) -> list[bool]:
     """Steps over a crowd, so many times as quick with writing ahead; returns which of them wrote ahead."""
     seen = []

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from autoglm_phone.engine.depth import DepthLayout, DepthRule, resolve
-from autoglm_phone.graph.exits import LAST_SKIP, ExitHistory
+from autoglm_phone.graph.exits import FIRST_SHARE, KINDS, LAST_SKIP, ExitHistory, Experience
 from autoglm_phone.graph.plan import ExitPolicy
 
 ENDS = (6, 12, 18, 24)
@@ -52,6 +52,56 @@ def test_boundaries_learn_by_themselves():
     history = ExitHistory(ENDS, 3.0)
     asked(history, 1, 0.0, 100)
     assert all(asked(history, 2, 0.9, 50))
+
+
+def request(experience: Experience, leaves: float, tokens: int = 96, kind: str = "text") -> list[bool]:
+    """Which of its tokens asked the first exit."""
+    history = ExitHistory(ENDS, 3.0, experience.first(kind, len(ENDS)))
+    out = asked(history, 1, leaves, tokens)
+    experience.note(kind, history)
+    return out
+
+
+def test_requests_after_hopeless_ones_ask_less():
+    experience = Experience()
+    alone = sum(request(experience, 0.0))
+    for _ in range(3):
+        last = request(experience, 0.0)
+    assert 0 < sum(last) < alone / 2
+    assert not last[0]
+    assert request(experience, 0.0, kind="picture")[0]  # others know nothing of it
+
+
+def test_experience_never_makes_a_request_ask_more():
+    experience = Experience()
+    for _ in range(5):
+        assert all(request(experience, 0.9))
+    assert experience.first("text", 4) == [FIRST_SHARE] * 4
+    assert request(experience, 0.0) == request(Experience(), 0.0)
+
+
+@pytest.mark.parametrize("tokens", [3, 96])
+def test_easier_requests_are_noticed_whatever_their_length(tokens):
+    experience = Experience()
+    for _ in range(8):
+        request(experience, 0.0)
+    counts = [sum(request(experience, 1.0, tokens)) for _ in range(40)]
+    assert counts[0] < tokens
+    assert counts[-10:] == [tokens] * 10
+
+
+def test_one_short_request_proves_little():
+    experience = Experience()
+    request(experience, 0.0, tokens=1)
+    assert experience.first("text", 1)[0] > 0.8 * FIRST_SHARE
+
+
+def test_experience_is_bounded():
+    experience = Experience()
+    for kind in range(3 * KINDS):
+        request(experience, 0.0, 8, kind=str(kind))
+    assert len(experience._shares) == KINDS
+    assert experience.first("0", 1) == [FIRST_SHARE]
 
 
 LAYOUT = DepthLayout(ENDS, frozenset({6, 12, 18}))

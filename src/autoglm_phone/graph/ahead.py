@@ -32,6 +32,7 @@ RATE_WEIGHT = 0.5  # of the newest round in what is known of the rate
 WEIGHT = 0.05  # of the newest deep pass in the average of their rows
 MOST_ROWS = 64  # a deep pass over more catches up with a prompt: no guide to those to come
 FRESH = 16  # decisions for which the costs are not looked up again
+TRUST, TRUST_FADE = 2.0, 0.97  # guesses that the chances by confidence are believed for at first; of older guesses
 
 
 @dataclass
@@ -96,6 +97,7 @@ class AheadController:
     def forget(self) -> None:
         """Nothing was read yet."""
         self._unsure = [Shares(first, weight=8, memory=MEMORY) for first in FIRST_UNSURE]
+        self._right = self._expected = TRUST  # guesses, and what their chances add up to
         self._overall = Shares(FIRST_UNSURE[-1], weight=8, memory=MEMORY)
         self._reach = [Shares(0.7, weight=8, memory=MEMORY) for _ in range(self._num_segments)]
         self._rows: dict[int, float] = {}  # of a deep pass, by bucket of sequences
@@ -111,6 +113,8 @@ class AheadController:
 
     def note_guess(self, depth: int, confidence: float, right: bool) -> None:
         """A guess made with this confidence, after `depth` segments, was judged by a deeper one."""
+        self._expected = TRUST + TRUST_FADE * (self._expected - TRUST) + self._drafting.chance(depth, confidence)
+        self._right = TRUST + TRUST_FADE * (self._right - TRUST) + right
         self._drafting.note_guess(depth, confidence, right)
 
     def note_deep(self, count: int, rows: int) -> None:
@@ -137,8 +141,10 @@ class AheadController:
         return self.longest > 0 and (trial is None or count < CROWD or trial.on)
 
     def chance(self, depth: int, confidence: float) -> float:
-        """That a guess of this confidence is right."""
-        return min(self._drafting.chance(depth, confidence), 0.99)
+        """That a guess of this confidence is right. Each confidence learns for itself, and a wrong guess costs a step:
+        where guesses of all confidences fall short of what was expected, all are believed less."""
+        trust = min(1.0, self._right / self._expected)
+        return min(trust * self._drafting.chance(depth, confidence), 0.99)
 
     def worth(self, depth: int, count: int, standing: Sequence[tuple[float, int]]) -> list[bool]:
         """Which sequences should write one more token before the deeper segments run; all False if none.

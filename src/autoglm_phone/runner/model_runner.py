@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -16,6 +16,7 @@ from autoglm_phone.engine.stats import EngineStats
 from autoglm_phone.errors import InvalidRequestError
 from autoglm_phone.graph.drafting import DraftController
 from autoglm_phone.graph.exits import ExitHistory
+from autoglm_phone.graph.groups import group_of
 from autoglm_phone.graph.plan import KVKind
 from autoglm_phone.models.glm4v.positions import mrope_positions
 from autoglm_phone.runner.cascade import Cascade, LogitProbe
@@ -122,8 +123,10 @@ class ModelRunner:
         request = sequence.request
         default_seed = int(uniform(self._seed, sequence.order) * (1 << 53))
         sampling = SamplingState(sequence, default_seed)
-        exits = ExitHistory(self.layout.ends, self.spec.head_in_layers)
-        state = RequestState(sequence, sampling, PendingStates(self.num_segments), exits)
+        kind = _kind(sequence)
+        first = self.cascade.experience.first(kind, len(self.layout.ends))
+        exits = ExitHistory(self.layout.ends, self.spec.head_in_layers, first)
+        state = RequestState(sequence, sampling, PendingStates(self.num_segments), exits, kind)
         if request.media:
             with self._threads.step("towers"), self.towers.listening(sequence.trace.towers.append):
                 self._see(state)
@@ -152,7 +155,9 @@ class ModelRunner:
             self.decoder.backend.recode(self.decoder.pages, move.old, move.new, before, after)
 
     def release(self, request_id: str) -> None:
-        self._states.pop(request_id, None)
+        state = self._states.pop(request_id, None)
+        if state is not None:
+            self.cascade.experience.note(state.kind, state.exits)
 
     def transcript(self, item: MediaItem) -> str:
         try:
@@ -187,3 +192,10 @@ class ModelRunner:
             progress = replace(progress, masses=lane.state.masses())
         read = tuple(lane.prompt_logprobs)
         return RowResult(sampled.token_ids, sampled.logprobs, read, sampled.error, progress)
+
+
+def _kind(sequence: EngineSequence) -> Hashable:
+    """What requests have in common that should find alike at their exits: adapter, group, thresholds at first."""
+    request = sequence.request
+    group = group_of(item.kind for item in request.media)
+    return request.adapter, group, tuple(sorted(sequence.plan.exit.thresholds.items()))

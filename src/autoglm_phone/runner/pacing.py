@@ -10,11 +10,13 @@ from autoglm_phone.graph.ahead import AheadController
 from autoglm_phone.graph.controller import CostTable, seed
 from autoglm_phone.graph.costs import SegmentCosts
 from autoglm_phone.graph.drafting import DraftController
+from autoglm_phone.graph.exits import Experience
 from autoglm_phone.graph.gate import ExitGate
 
 
 class Pacing:
-    """costs: of each pass, by rows. drafting, ahead, gate: when drafts, writing ahead and exits pay.
+    """costs: of each pass, by rows. drafting, ahead, gate: when drafts, writing ahead and exits pay. experience: what
+    requests that are over found at their exits.
 
     Args:
         device: "cpu" or "cuda".
@@ -28,6 +30,7 @@ class Pacing:
         self.drafting = DraftController(num_segments, self.costs)
         self.ahead = AheadController(num_segments, self.costs, self.drafting)
         self.gate = ExitGate(num_segments, self.costs)
+        self.experience = Experience()
 
     def clock(self) -> float:
         """Seconds, for what the controllers compare. Where one thread computes, its own: other processes on the core
@@ -54,3 +57,4 @@ class Pacing:
         self.drafting.forget()
         self.ahead.forget()
         self.gate = ExitGate(self._num_segments, self.costs)
+        self.experience = Experience()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,15 +24,17 @@ Ints = npt.NDArray[np.int64]
 @dataclass
 class RequestState:
     """sampling: penalties and randomness. pending: states of tokens that left early. exits: where asking pays.
-    positions: M-RoPE plan, None for 1-D positions. memory: what cross-attention sees (native). inline: tower states of
-    the picture tokens [first, first + len) (GLM-4.1V). drafts: tokens behind the sequence's own that are being tried
-    out. looks: what its newest tokens looked at in this step, for a KV policy that asks.
+    kind: of requests that find alike there. positions: M-RoPE plan, None for 1-D positions. memory: what
+    cross-attention sees (native). inline: tower states of the picture tokens [first, first + len) (GLM-4.1V). drafts:
+    tokens behind the sequence's own that are being tried out. looks: what its newest tokens looked at in this step, for
+    a KV policy that asks.
     """
 
     sequence: Sequence
     sampling: SamplingState
     pending: PendingStates
     exits: ExitHistory
+    kind: Hashable = None
     positions: MRopePlan | None = None
     memory: CrossMemory | None = None
     inline: list[tuple[int, Tensor]] = field(default_factory=list)
