@@ -141,8 +141,9 @@ def test_the_engine_against_the_reference(halved, together):
 
 
 @needs_it
-def test_adapters_beside_halves(halved, tmp_path):
-    """An adapter's factors have the norm's weight in them exactly where the linear has."""
+@pytest.mark.parametrize("memory", [None, 0])
+def test_adapters_beside_halves(halved, tmp_path, memory):
+    """An adapter's factors hold the norm's weight just where the linear does; layers that come and go have it."""
     adapter = write_adapter(tmp_path / "a", halved.folder, 1)
     model = AutoGLMPhoneForConditionalGeneration.from_pretrained(
         merge(adapter, tmp_path / "merged", dtype="float32"), dtype=torch.float32
@@ -152,8 +153,11 @@ def test_adapters_beside_halves(halved, tmp_path):
         of("a", "one", [20, 30, 40], [picture(1, 2, 0, 1)], max_tokens=9),
         of("a", "two", [20 + i for i in range(30)], max_tokens=9),
     ]
-    engine = engine_for(halved, lora_modules={"a": adapter})
-    assert isinstance(engine.runner.decoder.weights.segments[0][0].qkv, HalfLinear)
+    engine = engine_for(halved, lora_modules={"a": adapter}, decoder_memory=memory)
+    weights = engine.runner.decoder.weights
+    deep = {isinstance(layer.qkv, HalfLinear) for layer in weights.segments[1]}
+    assert isinstance(weights.segments[0][0].qkv, HalfLinear)
+    assert deep == {isinstance(weights.head, HalfLinear)} == {memory is None}
     result = run(engine, requests)
     for request in requests:
         own = replace(result, logits=[part for part in result.logits if part[0] == request.request_id])

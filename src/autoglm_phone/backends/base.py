@@ -222,6 +222,11 @@ class Backend(ABC):
         needs it too. None: nothing."""
         return None
 
+    def brisk(self) -> Backend:
+        """A backend whose handles this one runs too, which packs without delay and takes no more memory than it must:
+        for weights that come and go."""
+        return self
+
     @abstractmethod
     def pack_linear(self, weight: Weight | Stacked, bias: Tensor | None, into: Any = None) -> Any: ...
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +70,7 @@ class TorchBackend(Backend):
     device, dtype: of activations, weights and KV pages.
     eps: of every RMSNorm. head_dim, rotary_dim, theta: rotary embedding over the first rotary_dim dims of a head,
         in interleaved pairs. mrope_section: pairs that follow (time, height, width); None for 1-D positions.
-    halves: packing may take ten times as long if products are quicker then. Not for weights that come and go.
+    halves: packing may take ten times as long if products are quicker then.
     """
 
     name = "torch"
@@ -120,6 +121,13 @@ class TorchBackend(Backend):
         if not self.folds or not isinstance(weight, Tensor) or (self.halves and HalfLinear.fits(weight)):
             return None
         return norm.float() * math.sqrt(norm.shape[0])
+
+    def brisk(self) -> TorchBackend:
+        if not self.halves:
+            return self
+        other = copy(self)
+        other.halves = False
+        return other
 
     def pack_linear(self, weight: Weight | Stacked, bias: Tensor | None, into: Any = None) -> Linear | Handle:
         bias = None if bias is None else self._place(bias)

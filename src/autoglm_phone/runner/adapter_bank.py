@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,9 +94,17 @@ class AdapterBank:
 
 
 def load_adapters(
-    modules: Mapping[str, str | Path], max_rank: int, folder: Path, source: Source, spec: DecoderSpec, backend: Backend
+    modules: Mapping[str, str | Path],
+    max_rank: int,
+    folder: Path,
+    source: Source,
+    spec: DecoderSpec,
+    backend_of: Callable[[int], Backend],
 ) -> AdapterBank | None:
     """Read the adapters of a configuration and fit them to this base; None if there are none.
+
+    Args:
+        backend_of: what packed the base's layer of this number.
 
     Raises:
         CheckpointError: an adapter can't be read, or is not for this base. ConfigError: its rank is above max_rank.
@@ -121,7 +129,7 @@ def load_adapters(
                 folder.name,
             )
         adapters[name] = adapter
-    layers = [_layer(index, adapters, source, spec, backend) for index in range(spec.num_layers)]
+    layers = [_layer(index, adapters, source, spec, backend_of(index)) for index in range(spec.num_layers)]
     bank = AdapterBank(adapters, layers, spec)
     logger.info("adapters beside the base: %s (%.1f MB)", ", ".join(adapters), bank.nbytes / 1e6)
     return bank

@@ -24,7 +24,7 @@ from autoglm_phone.runner.spec import DecoderSpec, read_spec
 from autoglm_phone.runner.streaming import StreamedSegments
 from autoglm_phone.runner.threads import ThreadTuner
 from autoglm_phone.runner.towers import Glm4vTowers, NativeTowers, Towers
-from autoglm_phone.runner.weights import DecoderWeights, load_decoder, weight_bytes
+from autoglm_phone.runner.weights import DecoderWeights, load_decoder, packer, weight_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
     backend = (GraphBackend if graphs else TorchBackend)(
         device,
         dtype,
-        halves=budget is None,
+        halves=True,
         **spec.backend_options,
     )
     checkpoint = open_weights(folder, quantization, rename=engine_name if spec.family == "glm4v" else None)
@@ -61,7 +61,10 @@ def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
     weights = load_decoder(
         checkpoint, spec, backend, offload=budget is not None, memory=None if budget == "auto" else budget
     )
-    adapters = load_adapters(config.lora_modules, config.max_lora_rank, folder, checkpoint, spec, backend)
+    adapters = load_adapters(
+        config.lora_modules, config.max_lora_rank, folder, checkpoint, spec,
+        lambda layer: packer(backend, spec, layer, offload=budget is not None),
+    )  # fmt: skip
     num_pages, max_model_len = _size_pages(config, spec, device, dtype)
     decoder = (GraphedDecoder if graphs else Decoder)(spec, weights, backend, num_pages, config.page_size)
     decoder.adapters = adapters

@@ -70,16 +70,8 @@ def storages(tree: Any) -> dict[int, int]:
 
 
 def segment_bytes(segment: Sequence[LayerWeights]) -> int:
-    """Bytes of all tensors in a segment's handles."""
-    total = 0
-
-    def count(tensor: Tensor) -> Tensor:
-        nonlocal total
-        total += tensor.nbytes
-        return tensor
-
-    map_tensors(segment, count)
-    return total
+    """Bytes of all that a segment's handles hold."""
+    return sum(storages(segment).values())
 
 
 class SegmentStore(Sequence[Sequence[LayerWeights]]):

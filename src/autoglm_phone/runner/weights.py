@@ -84,9 +84,10 @@ def load_decoder(
     embedding = source.get("model.embed_tokens.weight", (vocab, hidden))
     tied = spec.tied or "lm_head.weight" not in source
     head = embedding if tied else source.get("lm_head.weight", (vocab, hidden))
-    packed_head = backend.pack_linear(head, None)
+    keeper = backend.brisk() if offload else backend  # a table of halves beside the head's would take more memory
+    packed_head = keeper.pack_linear(head, None)
     weights = DecoderWeights(
-        embedding=backend.pack_tied_embedding(embedding, packed_head) if tied else backend.pack_embedding(embedding),
+        embedding=keeper.pack_tied_embedding(embedding, packed_head) if tied else keeper.pack_embedding(embedding),
         segments=[],
         norm=backend.pack_norm(source.get("model.norm.weight", (hidden,))),  # exits share the head: nothing is folded
         head=packed_head,
@@ -97,6 +98,11 @@ def load_decoder(
         left = None if memory is None else max(1, memory - weight_bytes(weights))
         return replace(weights, segments=_offloaded(reader(checkpoint), spec, backend, left))
     return replace(weights, segments=[[_layer(source, spec, backend, i) for i in range(*cut)] for cut in spec.segments])
+
+
+def packer(backend: Backend, spec: DecoderSpec, layer: int, *, offload: bool) -> Backend:
+    """What packs a layer: with `offload` all but the first segment's come and go."""
+    return backend.brisk() if offload and layer >= spec.segments[0][1] else backend
 
 
 def weight_bytes(weights: DecoderWeights) -> int:
@@ -118,7 +124,9 @@ def _offloaded(
         )
     return StreamedSegments(
         lambda index: source.under(_prefix(index)),
-        lambda index, tensors, into: _layer(LayerTensors(_prefix(index), tensors), spec, backend, index, into),
+        lambda index, tensors, into: _layer(
+            LayerTensors(_prefix(index), tensors), spec, packer(backend, spec, index, offload=True), index, into
+        ),
         spec.segments,
         budget or 0,
     )
