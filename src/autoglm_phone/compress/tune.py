@@ -249,9 +249,11 @@ def _as_stored(floats: Mapping[str, nn.Parameter], stored: Mapping[str, torch.dt
     exact = {name: parameter.detach().clone() for name, parameter in floats.items()}
     for name, parameter in floats.items():
         parameter.data.copy_(parameter.detach().to(stored[name]))
-    yield
-    for name, parameter in floats.items():
-        parameter.data.copy_(exact[name])
+    try:
+        yield
+    finally:
+        for name, parameter in floats.items():
+            parameter.data.copy_(exact[name])
 
 
 def _snapshot(
