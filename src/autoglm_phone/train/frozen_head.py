@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from autoglm_phone.backends.quantized import PackedWeight
@@ -25,8 +26,8 @@ def final_norm(folder: Path, spec: DecoderSpec) -> Tensor:
 def head_of(decoder: Decoder, folder: Path) -> Project:
     """The engine's output head with gradients for its input: state [N, H] → float32 logits [N, V].
 
-    A float head is the engine's own tensor. A quantized one is read once more, packed, since the engine's handles
-    multiply forwards only.
+    A float head is the engine's own tensor. A quantized one, or one kept in halves, is read once more, since the
+    engine's handles for these multiply forwards only.
     """
     handle = decoder.weights.head
     if isinstance(handle, Linear):
@@ -34,10 +35,12 @@ def head_of(decoder: Decoder, folder: Path) -> Project:
         return lambda state: (state @ weight).float()
     checkpoint = _weights(folder, decoder.spec)
     tied = decoder.spec.tied or "lm_head.weight" not in checkpoint
-    packed = checkpoint.get("model.embed_tokens.weight" if tied else "lm_head.weight")
-    assert isinstance(packed, PackedWeight)  # internal: a float weight makes a Linear
-    module = PackedLinear(packed, None).to(decoder.backend.device)
-    return lambda state: module(state).float()
+    stored = checkpoint.get("model.embed_tokens.weight" if tied else "lm_head.weight")
+    if isinstance(stored, PackedWeight):
+        module = PackedLinear(stored, None).to(decoder.backend.device)
+        return lambda state: module(state).float()
+    table = stored.float()
+    return lambda state: F.linear(state.float(), table)
 
 
 def _weights(folder: Path, spec: DecoderSpec) -> Checkpoint | QuantizedCheckpoint:
