@@ -148,8 +148,8 @@ class TorchBackend(Backend):
         return self._place(weight)
 
     def pack_tied_embedding(self, weight: Weight, head: Any) -> Any:
-        """On a CPU the head itself: its columns are the rows. A head of halves can't be read, so rows of halves lie beside
-        it."""
+        """On a CPU the head itself: its columns are the rows. A head of halves can't be read: a table of halves lies
+        beside it."""
         if isinstance(weight, Tensor) and isinstance(head, HalfLinear):
             return weight.to(self.device, torch.float16, copy=True)
         return head if self.folds and isinstance(head, Linear) else self.pack_embedding(weight)
