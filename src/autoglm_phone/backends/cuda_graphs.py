@@ -56,8 +56,8 @@ class DecodeRows:
     """Rows of a pass, one token each. Of one sequence they are in the order of their tokens.
 
     sources: long [n], places in the arena, or token ids for the first segment. places: long [n], where states go in the
-    arena. slots: long [n], page * page_size + offset. positions: long [n], or [3, n] for M-RoPE. tables: long [n, P].
-    lengths: long [n], keys that each row sees, its own included.
+    arena. slots: long [n], page * page_size + offset. positions: long [n], or [3, n] for M-RoPE ([1, n]: the
+    same on all axes). tables: long [n, P]. lengths: long [n], keys that each row sees, its own included.
     """
 
     sources: Ints

@@ -8,7 +8,7 @@ token holds one row of the state arena until the last segment has processed it.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -16,7 +16,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from autoglm_phone.backends.cuda_graphs import FIRST_ROW, DecodeRows
+from autoglm_phone.backends.cuda_graphs import DecodeRows
+from autoglm_phone.bench.replay_rows import RowSource
 from autoglm_phone.errors import EngineError
 from autoglm_phone.graph.exits import ExitHistory
 
@@ -53,10 +54,11 @@ class Layout:
         return len(self.ends)
 
 
-@dataclass
+@dataclass(slots=True)
 class Lane:
     """frontiers: its row of the replay's; tokens [frontiers[-1], frontiers[0]) hold arena rows. at: the boundary where
     its newest token stands; 0: the next may enter. waited: turns that it has stood there. history: where asking pays.
+    want: what the program says of the next token.
     """
 
     index: int
@@ -67,10 +69,7 @@ class Lane:
     at: int = 0
     waited: int = 0
     token: int = 0
-
-    @property
-    def want(self) -> int:
-        return self.program[self.step][0]
+    want: int = 0
 
 
 @dataclass
@@ -122,21 +121,31 @@ class Replay:
         self._next = 0
         self._random = np.random.default_rng(seed)
         self._asks = asks
+        self._coming: deque[tuple[int, Program, ExitHistory]] = deque()
         self._need = max(1, math.ceil(hold * lanes))
-        # A lane's tokens take its stretch of the arena in turn: what a pass reads and writes is arithmetic on arrays,
-        # for the device waits while the host works that out.
-        self._span = layout.rows // layout.tables.shape[0]
         self._news: list[tuple[ExitHistory, int, bool]] = []  # who left where at the last boundary
         self._frontiers = np.zeros((lanes, layout.num_segments), dtype=np.int64)
+        span = layout.rows // layout.tables.shape[0]
+        self._rows = RowSource(layout.tables, layout.page_size, self._frontiers, span, layout.axes)
         self.lanes = [self._begin(index) for index in range(lanes)]
 
     def _begin(self, index: int) -> Lane:
-        layout = self.layout
-        start = int(self._random.integers(layout.context * 9 // 10, layout.context * 11 // 10 + 1))
-        program = self._programs[self._next % len(self._programs)]
-        self._next += 1
+        """The next request takes a place in the batch."""
+        if not self._coming:
+            self._await_next()
+        start, program, history = self._coming.popleft()
         self._frontiers[index] = start
-        return Lane(index, program, self._frontiers[index], ExitHistory(layout.ends, layout.head))
+        self._rows.renew(index, start)
+        return Lane(index, program, self._frontiers[index], history, want=program[0][0])
+
+    def _await_next(self) -> None:
+        """As many requests as there are lanes may end at once."""
+        context = self.layout.context
+        while len(self._coming) < len(self._frontiers):
+            start = int(self._random.integers(context * 9 // 10, context * 11 // 10 + 1))
+            program = self._programs[self._next % len(self._programs)]
+            self._next += 1
+            self._coming.append((start, program, ExitHistory(self.layout.ends, self.layout.head)))
 
     def turn(self) -> None:
         """Every lane whose next token may enter goes as deep as the trace says, unless it has to wait on the way."""
@@ -168,14 +177,14 @@ class Replay:
                 asking.append(n)
         if not asking:
             return
-        tokens = self._read(boundary, places[lasts[asking]])
-        for n, token in zip(asking, tokens, strict=True):
-            lane = lanes[n]
-            leaves = lane.want == boundary
-            self._news.append((lane.history, boundary, leaves))
+        asked = lanes if len(asking) == len(lanes) else [lanes[n] for n in asking]
+        tokens = self._read(boundary, places[lasts if len(asking) == len(lanes) else lasts[asking]])
+        left = [lane.want == boundary for lane in asked]
+        for lane, token, leaves in zip(asked, tokens, left, strict=True):
             if leaves:
                 lane.at = 0
                 self._emit(lane, token, 1)
+        self._news = [(lane.history, boundary, leaves) for lane, leaves in zip(asked, left, strict=True)]
 
     @staticmethod
     def _asked(lane: Lane, boundary: int) -> bool:
@@ -201,42 +210,28 @@ class Replay:
             accepted = lane.program[lane.step][1]
             lane.frontiers[:] = start + accepted
             self._emit(lane, tokens[last], accepted)
+        self._rows.prepare(whole, np.arange(0))
 
     def _pass(self, segment: int, lanes: Sequence[Lane]) -> tuple[Ints, Ints]:
         """Run the lanes' newest tokens and all that waits before them; (arena row of each, each lane's last row)."""
-        layout = self.layout
         lane = np.array([lane.index for lane in lanes])
-        begin = self._frontiers[lane, segment]
-        end = begin + 1 if segment == 0 else self._frontiers[lane, segment - 1]
-        self._frontiers[lane, segment] = end
-        counts = end - begin
-        ends = counts.cumsum()
-        lasts = ends - 1
-        position = end - 1
-        if ends[-1] > len(lanes):  # some lanes bring tokens that wait
-            position = np.arange(ends[-1]) - np.repeat(ends - end, counts)
-            lane = np.repeat(lane, counts)
-        if segment == 0 and int((end - self._frontiers[lane, -1]).max()) > self._span:
-            raise EngineError(f"a lane's {self._span} rows of the state arena are all taken")
-        places = FIRST_ROW + lane * self._span + position % self._span
-        tables = layout.tables[lane, segment]
-        page, offset = np.divmod(position, layout.page_size)
-        rows = DecodeRows(
-            sources=np.array([lane.token for lane in lanes], dtype=np.int64) if segment == 0 else places,
-            places=places,
-            slots=tables[np.arange(len(position)), page] * layout.page_size + offset,
-            positions=position if layout.axes == 1 else np.broadcast_to(position, (layout.axes, len(position))),
-            tables=tables,
-            lengths=position + 1,
-        )
+        if segment == 0:
+            rows, lasts = self._rows.enter(lane, np.array([lane.token for lane in lanes], dtype=np.int64))
+        else:
+            rows, lasts = self._rows.follow(segment, lane)
         for bucket in self.executor.run(segment, rows):
             self.tally.passes[segment, bucket] += 1
-        for history, boundary, left in self._news:  # now that the device is busy
+        # All below while the device is busy.
+        self._frontiers[lane, segment] = self._frontiers[lane, segment - 1] if segment else self._frontiers[lane, 0] + 1
+        going = [other.index for other in self.lanes if other.at == segment + 1]
+        self._rows.prepare(segment + 1, np.array([*going, *lane.tolist()]) if going else lane)
+        for history, boundary, left in self._news:
             history.note(boundary, left)
         self._news.clear()
-        self.tally.rows += len(position)
-        self.tally.riders += len(position) - len(lanes)
-        return places, lasts
+        self._await_next()
+        self.tally.rows += len(rows)
+        self.tally.riders += len(rows) - len(lanes)
+        return rows.places, lasts
 
     def _read(self, boundary: int, places: Ints) -> list[int]:
         self.tally.reads[boundary, self.executor.bucket(places.shape[0])] += 1
@@ -246,7 +241,9 @@ class Replay:
         lane.token = token
         lane.step += 1
         self.tally.tokens += count
-        if lane.step == len(lane.program):
+        if lane.step < len(lane.program):
+            lane.want = lane.program[lane.step][0]
+        else:
             self.tally.requests += 1
             self.lanes[lane.index] = self._begin(lane.index)
 
