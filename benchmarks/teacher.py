@@ -159,17 +159,30 @@ def together(command: list[str], processes: int, log: Path, patience: float) -> 
     return True
 
 
+def vocabularies(study: Study) -> None:
+    """The prepared folder, if there is none. Halves of the study may do this at the same time: the first one counts."""
+    if (study.prepared / TOKENIZER).exists():
+        return
+    if not (study.start / TOKENIZER).exists():
+        raise SystemExit(f"{study.start} holds no {TOKENIZER}; give --prepared")
+    own = study.prepared.with_name(f"{study.prepared.name}.{os.getpid()}")
+    bare = "--no-lessons" in study.args.teacher_options
+    alphabet = own if bare else study.run_of("start-vocabularies")
+    write_of_model(study.start, alphabet)
+    if not bare:
+        prepare(own, base=alphabet)
+    try:
+        own.rename(study.prepared)
+    except OSError:
+        if not (study.prepared / TOKENIZER).exists():
+            raise
+        shutil.rmtree(own)
+
+
 def make_teacher(study: Study) -> None:
     """Stage 1."""
     args = study.args
-    if not (study.prepared / TOKENIZER).exists():
-        if not (study.start / TOKENIZER).exists():
-            raise SystemExit(f"{study.start} holds no {TOKENIZER}; give --prepared")
-        bare = "--no-lessons" in args.teacher_options
-        alphabet = study.prepared if bare else study.run_of("start-vocabularies")
-        write_of_model(study.start, alphabet)
-        if not bare:
-            prepare(study.prepared, base=alphabet)
+    vocabularies(study)
     train(study, "teacher", ["--preset", "pro", "--grow-from", str(study.weights)], args.teacher_steps,
           f"--batch-scale {args.teacher_scale} {args.teacher_options}")  # fmt: skip
 
@@ -177,9 +190,11 @@ def make_teacher(study: Study) -> None:
 def make_pupils(study: Study) -> None:
     """Stage 2."""
     args = study.args
-    if not finished(study.run_of("teacher"), args.minutes, args.teacher_steps):
+    names = ASKED["pupils"] if args.pupil == "both" else (args.pupil,)
+    if "with" in names and not finished(study.run_of("teacher"), args.minutes, args.teacher_steps):
         raise SystemExit("the teacher is not trained; run the stage `teacher` first")
-    for name in ASKED["pupils"] if args.pupil == "both" else (args.pupil,):
+    vocabularies(study)
+    for name in names:
         taught = f"--teacher {shlex.quote(str(study.run_of('teacher')))}" if name == "with" else ""
         train(study, name, ["--preset", "mini", "--init-from", str(study.weights)], args.steps,
               f"--repeatable --batch-scale {args.pupil_scale} {args.pupil_options} {taught}")  # fmt: skip
