@@ -107,6 +107,7 @@ def test_integer_products_on_a_gpu(symmetric: bool) -> None:
         codes, steps = quantize_rows(x)
         expected = (codes.double() * steps) @ truth(weight).to(device).T + bias
         assert relative(handle.multiply(x), expected) < 2e-6
+        assert torch.equal(handle.multiply(x.t().contiguous().t()), handle.multiply(x))
 
 
 @needs_gpu

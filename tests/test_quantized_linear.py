@@ -110,6 +110,26 @@ def test_integer_products(bits: int, groups: int, symmetric: bool) -> None:
     assert torch.isfinite(handle.multiply(torch.zeros(2, 128))).all()
 
 
+class AsStrictAsAGpu(TorchDispatchMode):
+    """cuBLASLt's integer product takes matrices alone whose rows (or columns) lie multiples of four bytes apart."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten._int_mm.default:
+            for matrix in args:
+                assert max(matrix.stride()) % 4 == 0, f"strides {matrix.stride()}"
+        return func(*args, **(kwargs or {}))
+
+
+def test_integer_products_of_inputs_that_lie_column_by_column() -> None:
+    """As a convolution over an odd number of frames leaves them."""
+    weight = make(96, 128, 8, 1, True, activation_bits=8)
+    handle = Int8Handle.of(weight, None, CPU, torch.float32)
+    x = torch.randn(128, 111)
+    with AsStrictAsAGpu():
+        made = handle.multiply(x.t())
+    assert torch.equal(made, handle.multiply(x.t().contiguous()))
+
+
 def test_the_kind_of_handle_follows_the_weight() -> None:
     weight, trained = make(8, 16, 3, 1, True), make(8, 16, 8, 1, True, activation_bits=8)
     assert isinstance(pack(trained, None, CPU, torch.float32), Int8Handle)

@@ -51,7 +51,7 @@ class Int8Handle:
             size = self.codes.shape[1] // groups
             for group, scale in enumerate(self.scales):
                 part = slice(group * size, (group + 1) * size)
-                y.addcmul_(_integer_product(rounded[:, part].contiguous(), self.codes[:, part]).float(), scale)
+                y.addcmul_(_integer_product(rounded[:, part], self.codes[:, part]).float(), scale)
         if self.points is not None:
             y.addmm_(rounded.float().unflatten(-1, (groups, -1)).sum(-1), self.points, alpha=-1)
         y *= steps
@@ -68,7 +68,9 @@ class Int8Handle:
 
 
 def _integer_product(x: Tensor, codes: Tensor) -> Tensor:
-    """int8 [T, C] times int8 [rows, C]: int32 [T, rows]."""
+    """int8 [T, C] times int8 [rows, C]: int32 [T, rows]. cuBLASLt takes rows whose stride is a multiple of 4, so inputs
+    that lie column by column (states of a convolution, say) are copied."""
+    x = x.contiguous()
     short = GPU_ROWS - x.shape[0] if x.is_cuda else 0
     if short > 0:
         return torch._int_mm(torch.nn.functional.pad(x, (0, 0, 0, short)), codes.t())[: x.shape[0]]

@@ -5,7 +5,8 @@ Both count the whole device, whoever uses it: on a shared machine the figures ar
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -26,6 +27,15 @@ def energy_meter(device: str, index: int = 0, rapl: Path = RAPL) -> EnergyMeter:
     return _nvml(index) if device == "cuda" else _rapl(rapl)
 
 
+def seen_as(index: int, environ: Mapping[str, str] = os.environ) -> int | str:
+    """What NVML calls the GPU that CUDA calls `index`: NVML counts all of the machine's, CUDA those that
+    CUDA_VISIBLE_DEVICES names, by number or by UUID."""
+    names = [name.strip() for name in environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    if index >= len(names) or not names[index]:
+        return index
+    return int(names[index]) if names[index].isdigit() else names[index]
+
+
 def _nvml(index: int) -> EnergyMeter:
     try:
         nvml = import_module("pynvml")
@@ -33,7 +43,9 @@ def _nvml(index: int) -> EnergyMeter:
         return EnergyMeter("energy not measured: reading the GPU's counter needs nvidia-ml-py (pip install it)")
     try:
         nvml.nvmlInit()
-        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        name = seen_as(index)
+        by_number = isinstance(name, int)
+        handle = (nvml.nvmlDeviceGetHandleByIndex if by_number else nvml.nvmlDeviceGetHandleByUUID)(name)
         nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except nvml.NVMLError as error:
         return EnergyMeter(f"energy not measured: this GPU has no energy counter ({error})")
