@@ -60,8 +60,9 @@ def _latency(summaries: Sequence[Summary], measured: Sequence[Measured]) -> Any:
         left.barh(place, s.ratio, color=_colour(s), height=0.62)
         left.plot([low, high], [place, place], color="black", linewidth=1)
         label = f"{s.ratio:.2f}× (CPU time {s.cpu_ratio:.2f}×), {s.mean_ms:.0f} ms"
-        left.text(max(high, s.ratio) + 0.02, place, label, va="center", fontsize=8)
-    left.axvline(1, color="black", linewidth=0.8, linestyle=":")
+        plain = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # the line at 1 must not cross words
+        left.text(max(high, s.ratio) + 0.02, place, label, va="center", fontsize=8, bbox=plain)
+    left.axvline(1, color="black", linewidth=0.8, linestyle=":", zorder=1)
     left.set_yticks(places, [s.name for s in shown])
     left.set_xlim(0, max(1.0, *(s.ratio_interval[1] for s in shown)) * 1.95)
     left.set_xlabel("mean latency / static, 95 % interval")
