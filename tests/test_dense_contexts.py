@@ -20,7 +20,7 @@ class Rows:
         self.flat = torch.zeros(PAGES, PAGE * WIDTH)
         self.tables = [list(range(i * 16, i * 16 + 16)) for i in range(count)]
         self.lengths = [5] * count
-        self.cuts = [(0, 0)] * count
+        self.cuts: list[list[int]] = [[] for _ in range(count)]
         for i in range(count):
             self.write(i, 0, 5)
 
@@ -35,7 +35,7 @@ class Rows:
         return self.flat[self.tables[row]].view(-1, WIDTH)[:end]
 
     def take_back(self, row: int, right: int) -> None:
-        self.cuts[row] = (self.cuts[row][0] + 1, right)
+        self.cuts[row].append(right)
         self.lengths[row] = right
 
 
@@ -52,7 +52,10 @@ def test_copies_are_what_the_pages_hold(seed):
         fresh = torch.cat([rows.write(i, s, e) for i, s, e in zip(chosen, starts, ends, strict=True)])
         if dice.random() < 0.85:  # otherwise the pass goes past the copies
             identity = ContextIdentity(
-                tuple((i, 1) for i in chosen), tuple(ends), tuple(starts), tuple(rows.cuts[i] for i in chosen)
+                tuple((i, 1) for i in chosen),
+                tuple(ends),
+                tuple(starts),
+                tuple((len(rows.cuts[i]), rows.cuts[i]) for i in chosen),
             )
 
             def pages(count: int, chosen: list[int] = chosen) -> torch.Tensor:
@@ -67,6 +70,6 @@ def test_copies_are_what_the_pages_hold(seed):
                     assert torch.equal(read[place, :end], rows.truth(i, end)), (step, layer, i)
         for i, start, end in zip(chosen, starts, ends, strict=True):
             rows.lengths[i] = end
-            if dice.random() < 0.5 and end - start > 1:
-                rows.take_back(i, dice.randint(start + 1, end))
+            while dice.random() < 0.5 and rows.lengths[i] - start > 1:
+                rows.take_back(i, dice.randint(start + 1, rows.lengths[i]))
     assert contexts.appends > 0

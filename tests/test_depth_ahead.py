@@ -77,6 +77,7 @@ def confident(
     thresholds,
     *,
     longest=6,
+    lookup=0,
     worth=always,
     arrivals=None,
     engine=None,
@@ -94,6 +95,7 @@ def confident(
     cascade.gate.company = lambda rows: 1
     cascade.gate.shut = lambda rows: False
     cascade.ahead.longest = longest
+    cascade.lookup.longest = lookup
     if worth is not None:
         cascade.ahead.worth = worth
     passes: Counter[int] = Counter()

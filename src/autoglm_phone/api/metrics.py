@@ -110,6 +110,8 @@ class _EngineCollector(Collector):
             ("layers_caught_up", "Layers run later than the token they belong to", stats.layers_caught_up),
             ("draft_tokens", "Tokens drafted by shallow passes", stats.drafted),
             ("draft_accepted_tokens", "Drafts that the whole depth confirmed", stats.accepted),
+            ("lookup_tokens", "Tokens guessed from n-grams", stats.looked_up),
+            ("lookup_found_tokens", "Guesses from n-grams that were right", stats.found),
             ("kv_rewrites_blocked", "KV policies that an open thought kept", stats.rewrites_blocked),
         ):
             counter = CounterMetricFamily(PREFIX + name, text, labels=names)

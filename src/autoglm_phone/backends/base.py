@@ -43,13 +43,13 @@ class AttentionShape:
 @dataclass(frozen=True)
 class ContextIdentity:
     """sequences: (arrival number, epoch) of each row. lengths: keys of each row, the new tokens included. starts: keys
-    before the new tokens. cuts: (how often keys were taken back, keys that were right the last time) of each row.
+    before the new tokens. cuts: of each row, how often keys were taken back, and the keys that were right each time.
     """
 
     sequences: tuple[tuple[int, int], ...]
     lengths: tuple[int, ...]
     starts: tuple[int, ...]
-    cuts: tuple[tuple[int, int], ...]
+    cuts: tuple[tuple[int, Sequence[int]], ...]
 
 
 @dataclass(frozen=True)

@@ -161,10 +161,7 @@ class DenseContexts:
 def _follows(now: ContextIdentity, before: ContextIdentity, row: int) -> bool:
     """The copy of this row holds all keys before the new ones, and none of them was replaced since."""
     (taken, right), (taken_before, _) = now.cuts[row], before.cuts[row]
-    held = before.lengths[row]
-    if taken != taken_before:
-        # Taken back twice means that the tokens in between went past the copy.
-        held = min(held, right) if taken == taken_before + 1 else 0
+    held = min([before.lengths[row], *right[taken_before:taken]])
     return now.starts[row] <= held
 
 

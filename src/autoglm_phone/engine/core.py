@@ -319,6 +319,8 @@ class Engine:
         trace.depths += progress.depths_of(produced)
         trace.drafted += progress.drafted
         trace.accepted += progress.accepted
+        trace.looked_up += progress.looked_up
+        trace.found += progress.found
         if produced and sequence.rule.draft:
             trace.drafts.append((produced, progress.drafted, progress.accepted))
         sequence.drafts_judged += min(progress.drafted, progress.accepted + 1)

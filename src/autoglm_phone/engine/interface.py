@@ -53,6 +53,7 @@ class Progress:
     rewind: where the sequence must begin again because boundary states before it are missing; None: nowhere.
     depth: layers that each of the row's tokens to come was read at; depths: of each, where they differ. drafted,
         accepted: tokens.
+    looked_up, found: tokens guessed from n-grams, and those of them that were right.
     caught_up: (layers, tokens that this depth processed later than the one before it). layers_caught_up: tokens times
         layers of those.
     seconds: per segment, this row's share of the time.
@@ -67,6 +68,8 @@ class Progress:
     depths: tuple[int, ...] = ()
     drafted: int = 0
     accepted: int = 0
+    looked_up: int = 0
+    found: int = 0
     caught_up: tuple[tuple[int, int], ...] = ()
     layers_caught_up: int = 0
     seconds: tuple[float, ...] = ()

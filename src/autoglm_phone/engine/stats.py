@@ -67,6 +67,8 @@ class EngineStats:
     layers_caught_up: int = 0  # layers run later, when a deeper token needed them (prompt tokens included)
     drafted: int = 0  # tokens
     accepted: int = 0  # drafts that the whole depth confirmed
+    looked_up: int = 0  # tokens guessed from n-grams
+    found: int = 0  # of them, those that were right
     rewrites: Counter[str] = field(default_factory=Counter)  # changed plans by what changed: depth, kv, thought
     rewrites_blocked: int = 0  # changes of a KV policy that an open thought held up
     tower_loads: Counter[str] = field(default_factory=Counter)  # by kind
@@ -104,6 +106,8 @@ class EngineStats:
             self.layers_skipped += num_layers - depth
         self.drafted += progress.drafted
         self.accepted += progress.accepted
+        self.looked_up += progress.looked_up
+        self.found += progress.found
         self.layers_caught_up += progress.layers_caught_up
 
     def note_finish(self, sequence: Sequence, reason: FinishReason, num_output: int) -> None:

@@ -14,7 +14,7 @@ class Trace:
     layers: depths at which the model can be left, the whole decoder last. depths: layers of each output token, in
     order. caught_up: tokens that a deeper segment processed later than the shallower one, by depth.
     drafted / accepted: tokens that others were written behind before they were decided, and those that proved right;
-    drafts: lossless mode, of each verification, (tokens that came of it, drafts, drafts accepted).
+    looked_up / found: tokens guessed from n-grams, and those that were right; drafts: lossless mode, of each verification, (tokens that came of it, drafts, drafts accepted).
     towers: (name, "ran" | "cached", ms, loaded cold, states that it gave).
     length_error: mean error in tokens of what was expected of the output's length, where a rewriter looked; blocked:
     changes of the KV policy that an open thought held up.
@@ -26,6 +26,8 @@ class Trace:
     caught_up: Counter[int] = field(default_factory=Counter)
     drafted: int = 0
     accepted: int = 0
+    looked_up: int = 0
+    found: int = 0
     drafts: list[tuple[int, int, int]] = field(default_factory=list)
     layers: tuple[int, ...] = ()
     towers: list[tuple[str, str, float, bool, int]] = field(default_factory=list)
@@ -48,6 +50,8 @@ class Trace:
             "caught_up": {str(depth): n for depth, n in sorted(self.caught_up.items())},
             "drafted": self.drafted,
             "accepted": self.accepted,
+            "looked_up": self.looked_up,
+            "found": self.found,
             "drafts": [list(step) for step in self.drafts],
             "towers": [
                 {"tower": name, "how": how, "ms": round(ms, 2), "cold": cold, "states": states}

@@ -89,15 +89,16 @@ class Ahead:
 
 
 @dataclass
-class _Writer:
+class Writer:
     """A lane that writes on. limit: places that it may have. chance: that its guesses are right. calm: sure tokens
-    since the last unsure one."""
+    since the last unsure one. over: nothing can follow its newest place."""
 
     lane: Lane
     ahead: Ahead
     limit: int
     chance: float = 1.0
     calm: int = 0
+    over: bool = False
     tails: list[Tensor] = field(default_factory=list)
 
     def see(self, cascade: Cascade, confidence: float) -> bool:
@@ -118,36 +119,35 @@ def write_ahead(
     values: Sequence[float],
     hidden: Tensor,
     steering: Steering,
-) -> list[Lane]:
-    """Write on behind the newest tokens of those lanes for which it pays; returns them.
+    followed: Sequence[Writer] = (),
+) -> None:
+    """Write on behind the newest tokens of those lanes for which it pays.
 
     Args:
         lanes: whose newest token an exit was just asked for.
         logits, values: [lanes, V], and their confidences.
         hidden: states of the pass that ended at `boundary`.
+        followed: lanes that have followed guesses (runner.lookup), and may write on behind them.
     """
     cascade, controller = run.cascade, run.cascade.ahead
     writers, rows, sure = [], [], []
     for row, lane in enumerate(lanes):
-        limit = _limit(run, boundary, lane, hidden)
+        limit = 0 if lane.lookup is not None else may_hold(run, boundary, lane, controller.longest + 1)
         if limit > 1:
-            writer = _Writer(lane, Ahead(boundary, lane.end - 1), limit, calm=lane.state.calm)
+            writer = Writer(lane, Ahead(boundary, lane.end - 1), limit, calm=lane.state.calm)
             writers.append(writer)
             sure.append(writer.see(cascade, values[row]))
             rows.append(row)
-    keep = controller.worth(boundary, len(run.lanes), [(w.chance, w.calm) for w in writers]) if writers else []
-    keep = [kept and _take_pages(w, steering) for w, kept in zip(writers, keep, strict=True)]
-    if not any(keep):
-        return []
-    chosen = [index for index, kept in enumerate(keep) if kept]
-    writers = current = [writers[index] for index in chosen]
-    rows, sure = [rows[index] for index in chosen], [sure[index] for index in chosen]
-    logits, values, keep = logits[rows], [values[row] for row in rows], [True] * len(rows)
-    while current:
-        _draw(cascade, current, sure, values, logits)
-        going = [w for w, kept in zip(current, keep, strict=True) if kept and not _ends(cascade, w)]
-        if not going:
-            break
+    current = [*(w for w in followed if not w.over), *writers]
+    keep = controller.worth(boundary, len(run.lanes), [(w.chance, w.calm) for w in current]) if current else []
+    going = [w for w, kept in zip(current, keep, strict=True) if kept and _take_pages(w, steering)]
+    begun = set(map(id, going))
+    chosen = [index for index, w in enumerate(writers) if id(w) in begun]
+    if chosen:
+        rows, writers = [rows[index] for index in chosen], [writers[index] for index in chosen]
+        _draw(cascade, writers, [sure[index] for index in chosen], [values[row] for row in rows], logits[rows])
+        going = [w for w in going if not ends(cascade, w)]
+    while going:
         for writer in going:
             token = writer.ahead.places[-1].token
             assert token is not None  # internal: just drawn
@@ -156,7 +156,7 @@ def write_ahead(
         states = shallow_pass(cascade, boundary, [w.lane for w in going])
         for row, writer in enumerate(going):
             writer.tails.append(states[row : row + 1])
-        asked = [row for row, writer in enumerate(going) if _ask(run, writer)]
+        asked = [row for row, writer in enumerate(going) if ask(run, writer)]
         current = [going[row] for row in asked]
         if not current:
             break
@@ -171,37 +171,43 @@ def write_ahead(
                 writer.lane.state.exits.note(boundary, sure[-1])
         cascade.gate.note(boundary, sum(sure), len(sure))
         keep = controller.worth(boundary, len(run.lanes), [(w.chance, w.calm) for w in current])
-    for writer in writers:
-        _put_down(run, writer, hidden)
-    return [writer.lane for writer in writers]
+        _draw(cascade, current, sure, values, logits)
+        going = [w for w, kept in zip(current, keep, strict=True) if kept and not ends(cascade, w)]
+    for writer in writers if chosen else ():
+        put_down(run, writer, hidden)
 
 
-def _limit(run: Run, boundary: int, lane: Lane, hidden: Tensor) -> int:
-    """Places that the lane may have in this step; less than two: it can't write ahead."""
+def may_hold(run: Run, boundary: int, lane: Lane, most: int) -> int:
+    """Places that the lane may have in this step, up to `most`; less than two: it can't write ahead."""
     sequence, cascade = lane.sequence, run.cascade
     if sequence.matcher is not None or not lane.complete or boundary != sequence.rule.goal:
         return 0  # a matcher can't take a token back
     if sequence.plan.kv.kind == "evict":
         return 0  # pages stay by what tokens looked at, and what is written may vanish
     left = min(sequence.sampling.max_tokens - sequence.num_output, cascade.max_model_len - len(sequence.tokens))
-    limit = min(cascade.ahead.longest + 1, left)
-    size = (lane.end - lane.start + limit) * hidden.shape[1] * hidden.element_size()
+    limit = min(most, left)
+    size = (lane.end - lane.start + limit) * run.state_bytes
     if size > run.room or not lane.state.pending.covers(boundary, lane.frontiers[boundary], lane.start):
         return 0
     return limit
 
 
-def _take_pages(writer: _Writer, steering: Steering) -> bool:
-    """Room for what is written, in the segments that write."""
-    end = len(writer.lane.sequence.tokens)
-    for segment in range(writer.ahead.boundary):
-        got = steering.extend(writer.lane.sequence, segment, end + writer.limit - 1)
-        writer.limit = min(writer.limit, got - end + 1)
-    return writer.limit > 1
+def _take_pages(writer: Writer, steering: Steering) -> bool:
+    """Room for what is written."""
+    writer.limit = take_pages(writer.lane, writer.ahead.boundary, writer.limit, steering)
+    return writer.limit > len(writer.ahead.places)
+
+
+def take_pages(lane: Lane, boundary: int, limit: int, steering: Steering) -> int:
+    """Ask for room for so many places in the segments that write; returns how many there may be."""
+    end = len(lane.sequence.tokens)
+    for segment in range(boundary):
+        limit = min(limit, steering.extend(lane.sequence, segment, end + limit - 1) - end + 1)
+    return limit
 
 
 def _draw(
-    cascade: Cascade, writers: Sequence[_Writer], sure: Sequence[bool], values: Sequence[float], logits: Tensor
+    cascade: Cascade, writers: Sequence[Writer], sure: Sequence[bool], values: Sequence[float], logits: Tensor
 ) -> None:
     """A token for the next place of each."""
     seen = logits.clone() if cascade.exit_probe is not None else None
@@ -212,13 +218,14 @@ def _draw(
         writer.ahead.places.append(Place(result.token_ids[0], boundary, values[row], result.logprobs, shown))
 
 
-def _ends(cascade: Cascade, writer: _Writer) -> bool:
+def ends(cascade: Cascade, writer: Writer) -> bool:
+    """Nothing can follow the writer's newest place."""
     places = writer.ahead.places
     assert places[-1].token is not None  # internal: just drawn
     return len(places) >= writer.limit or cascade.ends_request(writer.lane, places[-1].token)
 
 
-def _ask(run: Run, writer: _Writer) -> bool:
+def ask(run: Run, writer: Writer) -> bool:
     """Whether to read the exit at the writer's next place; a place that is not read stays open, and is the last."""
     lane, ahead = writer.lane, writer.ahead
     if lane.forced:
@@ -230,14 +237,14 @@ def _ask(run: Run, writer: _Writer) -> bool:
     return False
 
 
-def _put_down(run: Run, writer: _Writer, hidden: Tensor) -> None:
+def put_down(run: Run, writer: Writer, hidden: Tensor) -> None:
     """The writer is done: keep its states at the boundary, and see what is left to decide."""
     lane, ahead = writer.lane, writer.ahead
     lane.state.sampling.restore()
     run.keep(lane, ahead.boundary, hidden)
     if writer.tails:
         tail = joined(writer.tails)
-        lane.state.pending.put(ahead.boundary, ahead.base + 1, tail)
+        lane.state.pending.put(ahead.boundary, lane.end, tail)
         run.room -= tail.nbytes
     lane.ahead = ahead
     still = ahead.open

@@ -16,6 +16,7 @@ from autoglm_phone.runner.state import RequestState
 
 if TYPE_CHECKING:
     from autoglm_phone.runner.ahead import Ahead
+    from autoglm_phone.runner.lookup import Lookup
 
 
 @dataclass
@@ -27,6 +28,7 @@ class Lane:
     where that was decided. left: segments after which it was read; 0: not yet. accepted: drafts that were right.
     ahead: what it has written ahead under `confidence`; its tokens in hand are then those up to its last open place.
     depths: layers of each token that it gave, where they differ.
+    lookup: tokens guessed behind its newest one. looked_up, found: of them in this step, and those that were right.
     """
 
     row: Row
@@ -50,6 +52,9 @@ class Lane:
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
     ahead: Ahead | None = None
     depths: tuple[int, ...] = ()
+    lookup: Lookup | None = None
+    looked_up: int = 0
+    found: int = 0
 
     @property
     def sequence(self) -> EngineSequence:
@@ -67,6 +72,11 @@ class Lane:
         return thought is not None and thought.next_token() is not None
 
     @property
+    def guessed(self) -> int:
+        """Guesses from n-grams among its tokens in hand."""
+        return 0 if self.lookup is None else self.lookup.rows
+
+    @property
     def last(self) -> int:
         """Row of the pass with the state of the last token in hand."""
         return self.first + self.end - self.start - 1
@@ -81,6 +91,8 @@ class Lane:
             depths=self.depths,
             drafted=self.drafted,
             accepted=self.accepted,
+            looked_up=self.looked_up,
+            found=self.found,
             caught_up=tuple(self.caught_up.items()),
             layers_caught_up=self.layers_caught_up,
             seconds=tuple(self.seconds),

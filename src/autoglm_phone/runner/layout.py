@@ -184,7 +184,7 @@ class Layout:
                     tuple((p.state.sequence.order, p.state.sequence.epoch) for p in rows),
                     tuple(p.end for p in rows),
                     tuple(p.start for p in rows),
-                    tuple(p.state.cut for p in rows),
+                    tuple((len(p.state.cuts), p.state.cuts) for p in rows),
                 )
             length = max(p.end for p in rows)
             if queries is None:
@@ -243,7 +243,7 @@ class Layout:
             missing = query // size + 1 - some.shape[0]
             names.append((p.state.sequence.order, (p.state.revision << 24) + missing))
         ends = tuple(lengths)
-        identity = ContextIdentity(tuple(names), ends, tuple(end - 1 for end in ends), ((0, 0),) * len(rows))
+        identity = ContextIdentity(tuple(names), ends, tuple(end - 1 for end in ends), ((0, ()),) * len(rows))
         mask = self._short(lengths)
         return _Group(rows, ordinals, max(lengths), mask, identity, size, None, seen if looks else None)
 

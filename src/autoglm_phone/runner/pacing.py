@@ -12,11 +12,12 @@ from autoglm_phone.graph.costs import SegmentCosts
 from autoglm_phone.graph.drafting import DraftController
 from autoglm_phone.graph.exits import Experience
 from autoglm_phone.graph.gate import ExitGate
+from autoglm_phone.graph.lookup import LookupController
 
 
 class Pacing:
-    """costs: of each pass, by rows. drafting, ahead, gate: when drafts, writing ahead and exits pay. experience: what
-    requests that are over found at their exits.
+    """costs: of each pass, by rows. drafting, ahead, lookup, gate: when drafts, writing ahead, guesses from n-grams and
+    exits pay. experience: what requests that are over found at their exits.
 
     Args:
         device: "cpu" or "cuda".
@@ -29,6 +30,7 @@ class Pacing:
         self.costs = SegmentCosts()
         self.drafting = DraftController(num_segments, self.costs)
         self.ahead = AheadController(num_segments, self.costs, self.drafting)
+        self.lookup = LookupController(self.costs)
         self.gate = ExitGate(num_segments, self.costs)
         self.experience = Experience()
 
@@ -56,5 +58,6 @@ class Pacing:
             seed(self.costs, self._start)
         self.drafting.forget()
         self.ahead.forget()
+        self.lookup.forget()
         self.gate = ExitGate(self._num_segments, self.costs)
         self.experience = Experience()

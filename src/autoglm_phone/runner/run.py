@@ -13,12 +13,13 @@ from torch import Tensor
 
 from autoglm_phone.engine.interface import RowResult, Steering
 from autoglm_phone.graph.costs import SegmentCosts
-from autoglm_phone.runner.ahead import decide, result_of, withdraw, write_ahead
+from autoglm_phone.runner.ahead import decide, may_hold, put_down, result_of, withdraw, write_ahead
 from autoglm_phone.runner.batch import Batch
 from autoglm_phone.runner.company import Company
 from autoglm_phone.runner.drafting import draft, sample_all
 from autoglm_phone.runner.exits import confidences
 from autoglm_phone.runner.lane import Lane, Reading
+from autoglm_phone.runner.lookup import follow, look_up, settle_lookups
 from autoglm_phone.runner.pending import joined
 from autoglm_phone.runner.placed import Placed, insert_states, place, token_ids
 from autoglm_phone.runner.scoring import LOGIT_ROWS, prompt_logprobs
@@ -35,6 +36,7 @@ class Run:
         self.decoder = cascade.decoder
         self.lanes = lanes
         self.room = room
+        self.state_bytes = cascade.decoder.spec.hidden_size * cascade.decoder.backend.dtype.itemsize  # of a token, at a boundary
         self.readings: list[Reading] = []
         self._batch: Batch | None = None
         # A step of nothing but sequences that decode and may leave early; they are what the gate judges.
@@ -54,6 +56,9 @@ class Run:
         going: list[Lane] = []
         hidden: Tensor | None = None
         self._go_through(steering)
+        alone = self._exiting and self._decoding and self.company.size == 1
+        if alone and self.open and self.cascade.lookup.on(len(self.lanes)):
+            look_up(self, steering)
         for segment in range(count):
             resting = segment == 1 and self.company.resting
             entering = [] if resting else [lane for lane in self.lanes if lane.row.first == segment]
@@ -90,6 +95,7 @@ class Run:
 
     def results(self) -> dict[str, RowResult]:
         """Tokens of the step, by request, once it is finished."""
+        settle_lookups(self)
         sampled = sample_all(self.cascade, self.readings) if self.readings else {}
         for lane in self.lanes:
             if lane.ahead is not None and lane.left:
@@ -147,7 +153,7 @@ class Run:
         start, cost = time.perf_counter(), self.cascade.clock()
         hidden = self.decoder.run_batch(segment, hidden, self._batch)
         cost = self.cascade.clock() - cost
-        verifying = SegmentCosts.VERIFY if any(lane.drafted for lane in lanes) else 0
+        verifying = SegmentCosts.VERIFY if any(lane.drafted or lane.guessed for lane in lanes) else 0
         self.cascade.note(verifying + segment, hidden.shape[0], cost)
         share = (time.perf_counter() - start) / hidden.shape[0]
         for lane in lanes:
@@ -231,6 +237,15 @@ class Run:
         """Read the newest token of those lanes that are confident enough, and write on where that pays."""
         logits = self._read(boundary, asking, hidden)
         values = confidences(logits)
+        guessing: list[tuple[Lane, int]] = []  # and the row of its newest token
+        if any(lane.guessed for lane in asking):
+            rows, row = [], 0
+            for lane in asking:
+                if lane.guessed:
+                    guessing.append((lane, row))
+                rows.append(row)
+                row += lane.guessed + 1
+            every, spread, logits, values = logits, values, logits[rows], [values[row] for row in rows]
         sure = [
             value >= lane.sequence.rule.thresholds[boundary] or lane.forced
             for lane, value in zip(asking, values, strict=True)
@@ -241,8 +256,15 @@ class Run:
                 lane.state.exits.note(boundary, leaves)
                 if boundary == lane.sequence.rule.goal:
                     controller.note_token(lane.state.calm, leaves)
-        if self._decoding and not all(sure) and self.company.size == 1 and controller.on(len(self.lanes)):
-            write_ahead(self, boundary, asking, logits, values, hidden, steering)
+        followed = []
+        for lane, row in guessing:
+            limit, end = may_hold(self, boundary, lane, controller.longest + 1), row + lane.guessed + 1
+            followed.append(follow(self, lane, every[row:end], spread[row:end], limit))
+        doubtful = not all(sure) or any(writer.chance < 1 for writer in followed)
+        if self._decoding and doubtful and self.company.size == 1 and controller.on(len(self.lanes)):
+            write_ahead(self, boundary, asking, logits, values, hidden, steering, followed)
+        for writer in followed:
+            put_down(self, writer, hidden)
         leaving = []
         for index, lane in enumerate(asking):
             if lane.ahead is None:
@@ -251,8 +273,8 @@ class Run:
                 if sure[index]:
                     leaving.append(index)
         if leaving:
-            every = len(leaving) == len(asking)
-            self._take_reading(boundary, [asking[index] for index in leaving], logits if every else logits[leaving])
+            lanes = [asking[index] for index in leaving]
+            self._take_reading(boundary, lanes, logits if len(lanes) == len(asking) else logits[leaving])
 
     def _end(self, boundary: int, lanes: list[Lane], hidden: Tensor) -> None:
         """These lanes have come as deep as they may."""
@@ -274,7 +296,7 @@ class Run:
 
     def _read(self, boundary: int, lanes: list[Lane], hidden: Tensor) -> Tensor:
         """Logits [lanes, V] of the lanes' newest tokens."""
-        rows = [row for lane in lanes for row in range(lane.last - lane.drafted, lane.last + 1)]
+        rows = [row for lane in lanes for row in range(lane.last - lane.drafted - lane.guessed, lane.last + 1)]
         if len(rows) != hidden.shape[0] or rows != list(range(len(rows))):
             hidden = hidden.index_select(0, torch.tensor(rows, device=hidden.device))
         return self.cascade.head(hidden, boundary)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from autoglm_phone.engine.sequence import Sequence
 from autoglm_phone.graph.exits import ExitHistory
+from autoglm_phone.graph.lookup import Guesser
 from autoglm_phone.graph.kv import DROPPING, NARROW, Extent
 from autoglm_phone.models.glm4v.positions import MRopePlan
 from autoglm_phone.runner.cross_memory import CrossMemory
@@ -40,17 +41,18 @@ class RequestState:
     inline: list[tuple[int, Tensor]] = field(default_factory=list)
     drafts: list[int] = field(default_factory=list)
     looks: list[tuple[Look, int]] = field(default_factory=list)  # and which of its rows is meant
+    guesser: Guesser | None = None  # guesses from n-grams, once there were any
     waited: int = 0  # steps that its newest token has waited for company behind the first segment
     calm: int = 0  # tokens since the last one that its exit was unsure of
     _tables: list[Ints] = field(default_factory=list)
     _lengths: list[int] = field(default_factory=list)  # entries of each table that are valid
     _epoch: int = -1
-    cut: tuple[int, int] = (0, 0)  # how often drafts were taken back, and the tokens that were right the last time
+    cuts: list[int] = field(default_factory=list)  # tokens that were right, each time that drafts were taken back
 
     @property
     def revision(self) -> int:
         """Changes whenever keys and values that were written for it may not be its own any more."""
-        return self.sequence.epoch + (self.cut[0] << 40)
+        return self.sequence.epoch + (len(self.cuts) << 40)
 
     def begin_step(self) -> None:
         """Nothing is being tried out."""
@@ -90,7 +92,7 @@ class RequestState:
 
     def retract(self, right: int) -> None:
         """Drafts were processed, and only the first `right` tokens of the sequence stay."""
-        self.cut = (self.cut[0] + 1, right)
+        self.cuts.append(right)
 
     def tokens(self, start: int, end: int) -> list[int]:
         """Token ids of [start, end), drafts included."""
