@@ -9,8 +9,20 @@ import pytest
 
 from autoglm_phone.graph.lookup import Guess
 from autoglm_phone.graph.plan import ExitPolicy
-from depth_cases import SAMPLED, Even, FixedPlans, NativeDepths, Record, check, engine_for, make_agreeing, make_glm4v
-from depth_cases import same_logprobs, step, watch
+from depth_cases import (
+    SAMPLED,
+    Even,
+    FixedPlans,
+    NativeDepths,
+    Record,
+    check,
+    engine_for,
+    make_agreeing,
+    make_glm4v,
+    same_logprobs,
+    step,
+    watch,
+)
 from native_cases import clip, picture, save_case
 from test_depth_ahead import LEVELS, PROMPT, ask, ask_all, confident, same, thresholds_of
 
@@ -35,7 +47,7 @@ def oracle(requests, plain: Record, right: float, seed: int = 0, most: int = 5) 
     dice = random.Random(seed)
     truths = {tuple(request.prompt_ids): plain.tokens(request.request_id) for request in requests}
 
-    def guess(guesser, tokens, limit):
+    def guess(guesser, tokens, limit, chance):
         prompt = next(p for p in truths if tuple(tokens[: len(p)]) == p)
         rest = truths[prompt][len(tokens) - len(prompt) :]
         wanted = dice.randint(0, min(most, limit))
@@ -168,9 +180,7 @@ def test_exits_are_asked_as_without(native):
         engine.runner.release = released
 
     plain, _, _ = confident(native, requests, thresholds, longest=0, before=keep)
-    ours, engine, _ = confident(
-        native, requests, thresholds, lookup=5, before=both(keep, oracle(requests, plain, 0.9))
-    )
+    ours, engine, _ = confident(native, requests, thresholds, lookup=5, before=both(keep, oracle(requests, plain, 0.9)))
     same(requests, ours, plain)
     assert engine.stats().looked_up > 0
     assert histories[0] == histories[1]
@@ -183,7 +193,7 @@ def test_right_guesses_come_in_one_pass(native):
     def all_right(engine):
         lookup = engine.runner.cascade.lookup
         truth = plain.tokens("r")
-        lookup.guess = lambda guesser, tokens, most: [
+        lookup.guess = lambda guesser, tokens, most, chance: [
             Guess(token, 0, 1.0) for token in truth[len(tokens) - len(PROMPT) :][: min(most, 5)]
         ]
         lookup.choose = lambda depth, count, chains: [len(chain) for chain in chains]
@@ -210,7 +220,7 @@ def test_a_token_that_ends_the_request_is_the_last(native):
 
 def test_a_grammar_and_dropped_pages_never_guess(native):
     def guesses(engine):
-        engine.runner.cascade.lookup.guess = lambda guesser, tokens, most: [Guess(2, 0, 1.0)] * most
+        engine.runner.cascade.lookup.guess = lambda guesser, tokens, most, chance: [Guess(2, 0, 1.0)] * most
 
     ours, engine, _ = confident(native, [ask("r", PROMPT, grammar=Even())], {1: 0.0}, lookup=5, before=guesses)
     assert all(token % 2 == 0 for token in ours.tokens("r"))

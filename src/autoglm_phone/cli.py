@@ -88,6 +88,9 @@ def serve(
     exit_risk: Annotated[
         float, typer.Option(help="Share of answers that leaving early may turn wrong; 0: none.")
     ] = 0.01,
+    lookup: Annotated[
+        bool, typer.Option(help="Guess tokens from n-grams where exits are sure: the same tokens, sooner.")
+    ] = True,
     exits: Annotated[
         str | None,
         typer.Option(help="File with exit heads, or 'none'; default: graph/exits.safetensors of the model, if there."),
@@ -168,6 +171,7 @@ def serve(
         dynamic_graph=dynamic_graph,
         exit_policy=exit_policy,
         exit_risk=exit_risk,
+        lookup=lookup,
         exits=exits,
         tower_memory=tower_memory,
         low_memory=low_memory,

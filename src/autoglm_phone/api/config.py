@@ -48,6 +48,7 @@ class ServeConfig:
     dynamic_graph: bool | None = None  # None: what ENABLE_DYNAMIC_GRAPH says, else on
     exit_policy: str = "auto"  # of requests that name none
     exit_risk: float = 0.01  # what calibration certifies by default
+    lookup: bool = True  # guess tokens from n-grams where exits are sure
     exits: str | None = None  # exit heads beside the model, if it has such a file
     tower_memory: int | None = None  # bytes; None: one at a time, gone when idle; all of them without dynamic graph
     low_memory: bool | None = None  # None: what ENABLE_LOW_MEMORY says, else off
@@ -130,6 +131,7 @@ class ServeConfig:
             seed=self.seed,
             exit_policy=self.exit_policy,  # type: ignore[arg-type]  # checked there
             exit_risk=self.exit_risk,
+            lookup=self.lookup,
             exits=self.exits,
             tower_memory=self.tower_memory,
             decoder_memory=self.decoder_memory,

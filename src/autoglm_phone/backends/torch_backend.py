@@ -253,12 +253,14 @@ class TorchBackend(Backend):
     def _turns_of(self, positions: Tensor) -> Tensor:
         """From a table that grows with the longest context: a step has one position, and would spend longer on it
         than on a norm."""
-        alone = positions.shape[0] == 1
-        last = int(positions.item() if alone else positions.max())
+        known = positions.tolist()
+        first, last = known[0], max(known)
         if last >= self._table.shape[0]:
             count = max(last + 1, 2 * self._table.shape[0], FIRST_TURNS)
             self._table = self._turns(torch.arange(count, dtype=torch.float32)[:, None] * self._inverse)
-        return self._table[last : last + 1] if alone else self._table.index_select(0, positions)
+        if known == list(range(first, first + len(known))):  # of one sequence
+            return self._table[first : last + 1]
+        return self._table.index_select(0, positions)
 
     def apply_rotary(self, qkv: Tensor, rotary: Tensor | tuple[Tensor, Tensor], shape: AttentionShape) -> Tensor:
         heads = shape.heads + shape.kv_heads

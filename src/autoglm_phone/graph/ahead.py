@@ -140,6 +140,10 @@ class AheadController:
         trial = self._trials.get(count.bit_length())
         return self.longest > 0 and (trial is None or count < CROWD or trial.on)
 
+    def unsure(self, calm: int) -> float:
+        """Chance that an exit is not sure of a token, so many sure ones after the last unsure one."""
+        return self._unsure[min(calm, CALM)].value
+
     def chance(self, depth: int, confidence: float) -> float:
         """That a guess of this confidence is right. Each confidence learns for itself, and a wrong guess costs a step:
         where guesses of all confidences fall short of what was expected, all are believed less."""

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from autoglm_phone.graph.lookup_cli import lookup
 from autoglm_phone.graph.tune_cli import tune
 
 app = typer.Typer(help="Train and calibrate early exits, and the depth probe.", no_args_is_help=True)
 app.command()(tune)
+app.command()(lookup)
 
 Model = Annotated[str, typer.Option(help="model folder, or 'mini' for the bundled model")]
 Out = Annotated[Path, typer.Option(help="folder for records.jsonl (kept between runs), graph.json and the probe")]

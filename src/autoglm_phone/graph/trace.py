@@ -14,7 +14,8 @@ class Trace:
     layers: depths at which the model can be left, the whole decoder last. depths: layers of each output token, in
     order. caught_up: tokens that a deeper segment processed later than the shallower one, by depth.
     drafted / accepted: tokens that others were written behind before they were decided, and those that proved right;
-    looked_up / found: tokens guessed from n-grams, and those that were right; drafts: lossless mode, of each verification, (tokens that came of it, drafts, drafts accepted).
+    looked_up / found: tokens guessed from n-grams, and those that were right; drafts: lossless mode, of each
+    verification, (tokens that came of it, drafts, drafts accepted).
     towers: (name, "ran" | "cached", ms, loaded cold, states that it gave).
     length_error: mean error in tokens of what was expected of the output's length, where a rewriter looked; blocked:
     changes of the KV policy that an open thought held up.

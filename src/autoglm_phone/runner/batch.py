@@ -14,7 +14,7 @@ import torch
 from autoglm_phone.backends.adapters import NONE, AdapterRows
 from autoglm_phone.backends.base import Backend, CrossGroup, NarrowRows, SegmentMeta
 from autoglm_phone.runner.layout import Layout, PassFacts
-from autoglm_phone.runner.placed import Ints, Placed, positions
+from autoglm_phone.runner.placed import FEW, Ints, Placed, positions
 from autoglm_phone.runner.spec import DecoderSpec
 
 
@@ -37,11 +37,13 @@ class Batch:
         self._layouts: dict[tuple[int | None, bytes], Layout] = {}
         self._adapter_rows: AdapterRows | None = None
         # Per sequence: its page and the place in it of its only token, or those of all its tokens.
-        self._where: list[tuple[int, int] | tuple[Ints, Ints]] = []
+        self._where: list[tuple[int, int] | list[tuple[int, int]] | tuple[Ints, Ints]] = []
         for p in placed:
             size = self._facts.page_tokens(p)
             if p.count == 1:
                 self._where.append(divmod(p.start, size))
+            elif p.count <= FEW:
+                self._where.append([divmod(at, size) for at in range(p.start, p.end)])
             else:
                 where = np.arange(p.start, p.end)
                 self._where.append((where // size, where % size))
@@ -76,8 +78,13 @@ class Batch:
         """int64 [T]: where each row's keys and values are written, page (or frame) * its tokens + place."""
         last = self.placed[-1]
         slots = np.empty(last.first + last.count, dtype=np.int64)
-        for p, (page, place) in zip(self.placed, self._where, strict=True):
+        for p, where in zip(self.placed, self._where, strict=True):
             size = self._facts.page_tokens(p)
+            if isinstance(where, list):
+                table = p.state.sequence.page_tables[segment]
+                slots[p.first : p.first + p.count] = [table[page] * size + place for page, place in where]
+                continue
+            page, place = where
             if isinstance(page, int):
                 slots[p.first] = p.state.sequence.page_tables[segment][page] * size + place
             else:

@@ -189,6 +189,8 @@ class Layout:
             length = max(p.end for p in rows)
             if queries is None:
                 mask = self._short([p.end for p in rows])
+            elif len(rows) == 1:
+                mask = self._causal(queries.most, length)
             else:
                 mask = self._additive(np.arange(length) < _last_keys(rows, queries.most)[:, :, None])
             return _Group(rows, None, length, mask, identity, size, narrow, None, queries)
@@ -253,6 +255,14 @@ class Layout:
         if min(lengths) == longest:
             return None
         return self._additive(np.arange(longest) < np.array(lengths)[:, None, None])
+
+    def _causal(self, queries: int, length: int) -> torch.Tensor:
+        """Mask of a sequence's newest tokens, as `_additive` makes it."""
+        heads = self.facts.spec.heads // self.facts.spec.kv_heads
+        mask = np.zeros((queries, 1, length), dtype=np.float32)
+        for nth in range(queries - 1):
+            mask[nth, 0, length - queries + 1 + nth :] = LOWEST
+        return self.facts.tensor(mask.repeat(heads, axis=1).reshape(1, 1, queries * heads, length)).to(self.facts.dtype)
 
     def _additive(self, allowed: Bools) -> torch.Tensor:
         """[B, Q, keys] → [B, 1, Q * query heads of a key head, keys]; [B, 1, 1, keys] where Q is 1."""

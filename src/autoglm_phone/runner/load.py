@@ -13,6 +13,7 @@ from autoglm_phone.backends.graph_backend import GraphBackend
 from autoglm_phone.backends.torch_backend import TorchBackend
 from autoglm_phone.config import DTYPES, MIB, EngineConfig
 from autoglm_phone.errors import CheckpointError, ConfigError
+from autoglm_phone.graph.lookup_file import load_table
 from autoglm_phone.models.glm4v.weights import check_complete, engine_name
 from autoglm_phone.runner.adapter_bank import load_adapters
 from autoglm_phone.runner.cross_memory import CrossMemoryBuilder
@@ -107,6 +108,8 @@ def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
     )
     if config.dynamic_graph:
         runner.profile()
+        if config.lookup and device.type == "cpu":  # on a GPU nothing was measured yet
+            runner.cascade.lookup.use(load_table(folder))
     return runner
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from autoglm_phone.engine.interface import Steering
 from autoglm_phone.graph.lookup import Guess, Guesser
-from autoglm_phone.runner.ahead import Ahead, Place, Writer, ask, ends, may_hold, take_pages
+from autoglm_phone.runner.ahead import Ahead, Place, Writer, ask, may_hold, take_pages
 from autoglm_phone.runner.drafting import is_plain
 from autoglm_phone.runner.lane import Lane
 
@@ -27,14 +27,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class Lookup:
-    """A lane's guesses in this step. rows: of them that are in hand. matched: that were drawn. ended: nothing could
-    follow where they ended."""
+    """A lane's guesses in this step. chance: that the first is judged. rows: of them that are in hand. matched: that
+    were drawn. ended: nothing could follow where they ended. doubtful: the exit was not sure of the first token."""
 
     guesser: Guesser
     guesses: list[Guess]
+    chance: float
     rows: int = 0
     matched: int = 0
     ended: bool = False
+    doubtful: bool = False
 
 
 def look_up(run: Run, steering: Steering) -> None:
@@ -47,15 +49,16 @@ def look_up(run: Run, steering: Steering) -> None:
             continue
         state = lane.state
         if state.guesser is None:
-            state.guesser = Guesser()
-        guesses = controller.guess(state.guesser, lane.sequence.tokens, most)
+            state.guesser = controller.guesser(state.kind)
+        sure = 1.0 if lane.forced else 1 - run.cascade.ahead.unsure(state.calm)
+        guesses = controller.guess(state.guesser, lane.sequence.tokens, most, sure)
         for place, guess in enumerate(guesses):
             if run.cascade.ends_request(lane, guess.token):  # nothing is read behind it
                 del guesses[place:]
                 break
         if guesses:
             depth = lane.sequence.rule.goal
-            found.append((lane, Lookup(state.guesser, guesses)))
+            found.append((lane, Lookup(state.guesser, guesses, sure * state.guesser.trust)))
     if not found:
         return
     chains = [_chances(lookup) for _, lookup in found]
@@ -72,7 +75,7 @@ def look_up(run: Run, steering: Steering) -> None:
 
 def _chances(lookup: Lookup) -> list[float]:
     """That the first guess is right, the first two, …"""
-    chances, chance = [], lookup.guesser.trust
+    chances, chance = [], lookup.chance
     for guess in lookup.guesses:
         chance *= guess.chance
         chances.append(chance)
@@ -90,19 +93,18 @@ def _most(run: Run, lane: Lane) -> int:
     return may_hold(run, goal, lane, run.cascade.lookup.longest + 1) - 1
 
 
-def follow(run: Run, lane: Lane, logits: Tensor, values: Sequence[float], limit: int) -> Writer:
+def follow(run: Run, lane: Lane, logits: Tensor, values: Sequence[float]) -> Writer:
     """See how far the guesses of a lane are right.
 
     Args:
         logits, values: of its newest token and of its guesses, [1 + guesses, V]; overwritten.
-        limit: places that it may have if it writes on.
     """
     cascade, lookup, state = run.cascade, lane.lookup, lane.state
     assert lookup is not None  # internal: such a lane is given
     boundary = lane.sequence.rule.goal
     guesses = lookup.rows
     lane.end -= guesses
-    writer = Writer(lane, Ahead(boundary, lane.end - 1), max(limit, guesses + 1), calm=state.calm)
+    writer = Writer(lane, Ahead(boundary, lane.end - 1), guesses + 1, calm=state.calm)
     places, sampler = writer.ahead.places, cascade.sampler
     plain = is_plain(lane, sampler, guesses)
     best: list[int] = logits.numpy().argmax(-1).tolist() if plain else []
@@ -111,6 +113,7 @@ def follow(run: Run, lane: Lane, logits: Tensor, values: Sequence[float], limit:
         calm = writer.calm
         forced = lane.forced
         sure = writer.see(cascade, values[row])
+        lookup.doubtful = lookup.doubtful or not (row or sure)
         if row and not forced:
             cascade.ahead.note_token(calm, sure)
             state.exits.note(boundary, sure)
@@ -124,7 +127,7 @@ def follow(run: Run, lane: Lane, logits: Tensor, values: Sequence[float], limit:
             (result,) = sampler.sample(logits[row : row + 1], [state.sampling])
             place.token, place.logprobs = result.token_ids[0], result.logprobs
         places.append(place)
-        writer.over = ends(cascade, writer)
+        writer.over = cascade.ends_request(lane, place.token)
         if row == guesses or writer.over or place.token != state.drafts[row]:
             break
         state.sampling.push(state.drafts[row])
@@ -138,6 +141,8 @@ def follow(run: Run, lane: Lane, logits: Tensor, values: Sequence[float], limit:
         state.retract(lane.end + lookup.matched)
     lane.end += lookup.matched
     lookup.rows = 0
+    if writer.chance < 1 and not writer.over:  # it may write on
+        writer.limit = max(writer.limit, may_hold(run, boundary, lane, cascade.ahead.longest + 1))
     if read:
         cascade.gate.note(boundary, sure_ones, read)
     return writer
@@ -155,7 +160,9 @@ def settle_lookups(run: Run) -> None:
         given = 0 if lane.ahead is None else len(lane.ahead.places) - 1
         lane.found = min(lookup.matched, given)
         lane.looked_up = len(lookup.guesses)
-        controller.note(lookup.guesser, lookup.guesses, lane.found, ended=lookup.ended and given == lookup.matched)
+        if lane.found or not lookup.doubtful:
+            ended = lookup.ended and given == lookup.matched
+            controller.note(lookup.guesser, lookup.guesses, lane.found, ended=ended)
         made, right = made + lane.looked_up, right + lane.found
     if made:
         controller.note_pass(depth, len(run.lanes), made, right)

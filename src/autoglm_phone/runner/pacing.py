@@ -17,7 +17,7 @@ from autoglm_phone.graph.lookup import LookupController
 
 class Pacing:
     """costs: of each pass, by rows. drafting, ahead, lookup, gate: when drafts, writing ahead, guesses from n-grams and
-    exits pay. experience: what requests that are over found at their exits.
+    exits pay. experience: what requests that are over found at their exits. passes: seconds of all of them so far.
 
     Args:
         device: "cpu" or "cuda".
@@ -28,6 +28,7 @@ class Pacing:
         self._device = device
         self._start: CostTable | None = None
         self.costs = SegmentCosts()
+        self.passes = 0.0
         self.drafting = DraftController(num_segments, self.costs)
         self.ahead = AheadController(num_segments, self.costs, self.drafting)
         self.lookup = LookupController(self.costs)
@@ -44,6 +45,7 @@ class Pacing:
         """What a pass took. Not on a GPU, which works on while the host's clock has stopped: there the costs stay what
         they were at start, measured with the device waited for."""
         if self._device == "cpu":
+            self.passes += seconds
             self.costs.note(part, rows, seconds)
 
     def learn(self, table: CostTable) -> None:

@@ -124,6 +124,8 @@ def positions(placed: Sequence[Placed], axes: int) -> Ints:
         return np.concatenate([plan.slice(p.start, p.end) for p, plan in plans if plan is not None], axis=1)
     if all(p.count == 1 for p in placed):
         return np.array([p.start for p in placed], dtype=np.int64)
+    if len(placed) == 1:
+        return np.arange(placed[0].start, placed[0].end, dtype=np.int64)
     return np.concatenate([np.arange(p.start, p.end, dtype=np.int64) for p in placed])
 
 

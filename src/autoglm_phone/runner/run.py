@@ -13,7 +13,7 @@ from torch import Tensor
 
 from autoglm_phone.engine.interface import RowResult, Steering
 from autoglm_phone.graph.costs import SegmentCosts
-from autoglm_phone.runner.ahead import decide, may_hold, put_down, result_of, withdraw, write_ahead
+from autoglm_phone.runner.ahead import decide, put_down, result_of, withdraw, write_ahead
 from autoglm_phone.runner.batch import Batch
 from autoglm_phone.runner.company import Company
 from autoglm_phone.runner.drafting import draft, sample_all
@@ -36,8 +36,11 @@ class Run:
         self.decoder = cascade.decoder
         self.lanes = lanes
         self.room = room
-        self.state_bytes = cascade.decoder.spec.hidden_size * cascade.decoder.backend.dtype.itemsize  # of a token, at a boundary
+        self.state_bytes = (
+            cascade.decoder.spec.hidden_size * cascade.decoder.backend.dtype.itemsize
+        )  # of a token, at a boundary
         self.readings: list[Reading] = []
+        self._passes = cascade.passes
         self._batch: Batch | None = None
         # A step of nothing but sequences that decode and may leave early; they are what the gate judges.
         self._exiting = bool(lanes) and all(
@@ -104,6 +107,9 @@ class Run:
 
     def note_drafting(self, tokens: int, seconds: float) -> None:
         """The step is over: tell the controllers what it gave and took, if nothing else went on in it."""
+        if self._exiting and all(lane.left and lane.left == lane.sequence.rule.goal for lane in self.lanes):
+            guesses = sum(lane.looked_up for lane in self.lanes)
+            self.cascade.lookup.note_beside(len(self.lanes), guesses, seconds - (self.cascade.passes - self._passes))
         if self._exiting and self.open and not self._owing:
             self.cascade.gate.note_step(len(self.lanes), seconds, tokens)
             self.cascade.ahead.note_step(len(self.lanes), tokens, seconds)
@@ -258,8 +264,8 @@ class Run:
                     controller.note_token(lane.state.calm, leaves)
         followed = []
         for lane, row in guessing:
-            limit, end = may_hold(self, boundary, lane, controller.longest + 1), row + lane.guessed + 1
-            followed.append(follow(self, lane, every[row:end], spread[row:end], limit))
+            end = row + lane.guessed + 1
+            followed.append(follow(self, lane, every[row:end], spread[row:end]))
         doubtful = not all(sure) or any(writer.chance < 1 for writer in followed)
         if self._decoding and doubtful and self.company.size == 1 and controller.on(len(self.lanes)):
             write_ahead(self, boundary, asking, logits, values, hidden, steering, followed)

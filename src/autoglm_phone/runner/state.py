@@ -11,8 +11,8 @@ from torch import Tensor
 
 from autoglm_phone.engine.sequence import Sequence
 from autoglm_phone.graph.exits import ExitHistory
-from autoglm_phone.graph.lookup import Guesser
 from autoglm_phone.graph.kv import DROPPING, NARROW, Extent
+from autoglm_phone.graph.lookup import Guesser
 from autoglm_phone.models.glm4v.positions import MRopePlan
 from autoglm_phone.runner.cross_memory import CrossMemory
 from autoglm_phone.runner.kv_view import Look, visible_ordinals
