@@ -247,9 +247,9 @@ class LookupController:
         """What a step took beside its passes: one over `count` sequences, of which none went deeper."""
         key = count.bit_length(), guesses > 0
         known = self._beside.get(key)
-        self._beside[key] = (
-            seconds if known is None else known + BESIDE * (min(seconds, SPIKE * max(known, CARE)) - known)
-        )
+        if known is not None:
+            seconds = known + BESIDE * (min(seconds, SPIKE * max(known, CARE)) - known)
+        self._beside[key] = seconds
 
 
 def _best(rates: Sequence[Shares], said: tuple[int, float] | None, seen: tuple[int, int] | None) -> Guess | None:

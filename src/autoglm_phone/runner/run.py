@@ -36,9 +36,8 @@ class Run:
         self.decoder = cascade.decoder
         self.lanes = lanes
         self.room = room
-        self.state_bytes = (
-            cascade.decoder.spec.hidden_size * cascade.decoder.backend.dtype.itemsize
-        )  # of a token, at a boundary
+        width, dtype = self.decoder.spec.hidden_size, self.decoder.backend.dtype
+        self.state_bytes = width * dtype.itemsize  # of a token, at a boundary
         self.readings: list[Reading] = []
         self._passes = cascade.passes
         self._batch: Batch | None = None
