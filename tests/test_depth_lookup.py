@@ -57,7 +57,7 @@ def oracle(requests, plain: Record, right: float, seed: int = 0, most: int = 5) 
 
     def prepare(engine) -> None:
         lookup = engine.runner.cascade.lookup
-        lookup.guess = guess
+        lookup.guess, lookup.most_sequences = guess, 99
         lookup.choose = lambda depth, count, chains: [len(chain) for chain in chains]
 
     return prepare

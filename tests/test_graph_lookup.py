@@ -179,6 +179,12 @@ def test_in_company_the_likely_guesses_come_first():
     assert chosen == [2, 0]
 
 
+def test_guesses_are_for_a_sequence_that_decodes_alone():
+    made = controller(0.1)
+    assert made.on(1)
+    assert not made.on(2)
+
+
 def test_nothing_is_guessed_before_passes_were_measured():
     made = LookupController(SegmentCosts())
     made.use(None)
