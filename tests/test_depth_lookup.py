@@ -287,3 +287,18 @@ def test_a_request_that_is_cancelled_leaves_nothing(native):
     assert record.tokens("gone") == plain.tokens("gone")[: len(record.tokens("gone"))]
     assert engine.stats().found > 0
     assert engine.pool.num_free == engine.pool.num_pages
+
+
+def test_keys_of_wrong_guesses_are_taken_back(native):
+    """Whoever keeps copies of them is told, even if the pages are read elsewhere next."""
+    planner = FixedPlans()
+    planner.policies = {"r": ExitPolicy("confidence", None, {1: 0.0})}
+    request = ask("r", PROMPT, max_tokens=20)
+    plain, _, _ = confident(native, [request], {1: 0.0}, longest=0)
+    engine, record = engine_for(native, planner), Record()
+    oracle([request], plain, 0.0)(engine)
+    engine.add_request(request)
+    while engine.stats().looked_up == 0:
+        step(engine, record)
+    (state,) = engine.runner._states.values()
+    assert state.cuts == [len(state.sequence.tokens) - 1]
