@@ -77,7 +77,7 @@ class EngineConfig:
     dynamic_graph: bool = field(default_factory=_dynamic_graph)  # False: every request runs the whole decoder
     exit_policy: ExitKind | Literal["auto"] = "auto"  # of requests that name none; auto: the planner chooses
     exit_risk: float = 0.01  # share of tokens that may differ from the whole decoder's where tokens leave early
-    lookup: bool = True  # guess tokens from n-grams behind those that an exit is sure of: the same tokens, sooner
+    lookup: bool = True  # guess tokens from n-grams behind sure ones and drafts: the same tokens, sooner
     exits: str | None = None  # file with exit heads; None: the one beside the weights, "none": the checkpoint's own
     pending_memory: int = 64 * MIB  # boundary states of tokens that left early: 65,536 of the mini model's; beyond it,
     # tokens run deeper than they need

@@ -30,6 +30,7 @@ FIRST_REST, LAST_REST = 4, 2048  # steps without drafts where they lost; doubled
 TRIAL_SHARE = 8  # of so many sequences, one drafts in a trial
 KNOWN = 8  # drafts judged, before which no sequence makes more than FIRST_DRAFTS
 FIRST_DRAFTS = 2
+PASS_WEIGHT = 0.05  # of the newest step in the passes that a draft takes
 FRESH = 16  # steps for which an estimate of the passes' times is good
 
 
@@ -92,6 +93,7 @@ class DraftController:
         self._chances: dict[tuple[int, int], _Rate] = {}  # and bin of confidence
         self._loads: dict[tuple[int, int], _Load] = {}  # and power of two of the sequences that could draft
         self._judged: dict[int, int] = {}
+        self._passes = 1.0  # that a draft of a sequence alone takes: fewer where guesses go along (graph.lookup)
         self._turn = 0  # of the sequences that a trial takes
         self._recent: dict[tuple[int, int, int], tuple[list[float], int]] = {}  # see _known_speedups
 
@@ -115,6 +117,10 @@ class DraftController:
         chance = self._bin(depth, confidence)
         chance.drafted = BIN_FADE * chance.drafted + 1
         chance.accepted = BIN_FADE * chance.accepted + right
+
+    def note_passes(self, drafts: int, passes: int) -> None:
+        """A sequence that drafts alone made so many drafts in so many shallow passes."""
+        self._passes += PASS_WEIGHT * (passes / drafts - self._passes)
 
     def note_step(self, depth: int, drafts: Sequence[int], tokens: int, seconds: float) -> None:
         """A whole step of nothing but sequences that could draft: the drafts of each, and the tokens of all."""
@@ -234,7 +240,8 @@ class DraftController:
         if shallow is None or head is None:
             return useful
         given = sum(chance for chance, keep in zip(chances, useful, strict=True) if keep) * token
-        return useful if given > shallow + head + rows * row else [False] * len(chances)
+        passes = self._passes if count == 1 else 1.0
+        return useful if given > passes * (shallow + head) + rows * row else [False] * len(chances)
 
     def _modelled(self, depth: int, count: int, k: int, rows: int) -> float | None:
         """Seconds of a step's passes: k drafts at most, `rows` rows to verify."""
@@ -244,7 +251,8 @@ class DraftController:
         head, heads = costs.of(SegmentCosts.HEAD, count), costs.of(SegmentCosts.HEAD, rows)
         if shallow is None or deep is None or head is None or heads is None:
             return None
-        return (k + 1) * shallow + k * head + deep + heads
+        passes = k * (self._passes if count == 1 else 1.0)
+        return (passes + 1) * shallow + passes * head + deep + heads
 
     def _verifying(self, depth: int, rows: int) -> float | None:
         """Seconds of the deep pass with drafts; until one was made, as if each row were a sequence's only one."""

@@ -140,12 +140,15 @@ class LookupController:
             self._rates.popitem(last=False)
         return Guesser(rates)
 
-    def guess(self, guesser: Guesser, tokens: Sequence[int], most: int, chance: float = 1.0) -> list[Guess]:
+    def guess(
+        self, guesser: Guesser, tokens: Sequence[int], most: int, chance: float = 1.0, drafts: Sequence[int] = ()
+    ) -> list[Guess]:
         """Tokens that may follow, one behind the other. tokens: of the sequence so far. chance: that the exit is sure
-        of the newest one's successor."""
+        of the newest one's successor. drafts: behind the tokens, which may yet vanish: nothing is learned of them."""
         guesser.own.follow(tokens)
         table, own = self.table, guesser.own
-        tail = list(tokens[-max(OWN[0], 0 if table is None else table.order) :])
+        most_known = max(OWN[0], 0 if table is None else table.order)
+        tail = [*tokens[-most_known:], *drafts][-most_known:]
         order = len(tail)
         guesses: list[Guess] = []
         chance *= guesser.trust

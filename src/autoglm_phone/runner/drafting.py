@@ -17,6 +17,8 @@ from torch import Tensor
 
 from autoglm_phone.engine.interface import RowResult
 from autoglm_phone.engine.request import TokenLogprob
+from autoglm_phone.graph.costs import SegmentCosts
+from autoglm_phone.graph.lookup import Guess, Guesser
 from autoglm_phone.runner.batch import Batch
 from autoglm_phone.runner.exits import confidences
 from autoglm_phone.runner.lane import Lane, Reading
@@ -34,6 +36,9 @@ def draft(cascade: Cascade, boundary: int, lanes: Sequence[Lane], hidden: Tensor
     hidden: states of the pass that ended at `boundary`, the newest token of each lane among them. Stops a lane where it
     would end the request, or where the controller expects no gain (unless the client set the length).
     """
+    if len(lanes) == 1 and cascade.draft_lookup.on(1):
+        draft_alone(cascade, boundary, lanes[0], hidden)
+        return
     controller = cascade.drafting
     chances = dict.fromkeys(map(id, lanes), 1.0)
     tails: dict[int, list[Tensor]] = {id(lane): [] for lane in lanes}
@@ -71,17 +76,92 @@ def draft(cascade: Cascade, boundary: int, lanes: Sequence[Lane], hidden: Tensor
             lane.tail = joined(tails[id(lane)])
 
 
-def shallow_pass(cascade: Cascade, boundary: int, lanes: Sequence[Lane]) -> Tensor:
-    """The newest draft of each lane through the first segments: states [lanes, H]."""
+def draft_alone(cascade: Cascade, boundary: int, lane: Lane, hidden: Tensor) -> None:
+    """`draft` for one lane, with tokens guessed from n-grams (graph.lookup) as further rows of its shallow passes.
+
+    A draft that is the guess has been through the first segments already, so the next one is read without a pass; at
+    the first other one the rows behind it never were. The drafts are those without guesses.
+    """
+    lookup, state, rule = cascade.draft_lookup, lane.state, lane.sequence.rule
+    if state.draft_guesser is None:
+        state.draft_guesser = lookup.guesser(state.kind)
+    guesser, known = state.draft_guesser, len(lane.sequence.tokens)
+    tails: list[Tensor] = []
+    states, guesses, chance = hidden[lane.last : lane.last + 1], list[Guess](), 1.0
+    passes = 0
+    while True:
+        before, right, token = lane.drafted, 0, None
+        logits = cascade.head(states, boundary)
+        for row, confidence in enumerate(confidences(logits)):
+            chance *= cascade.drafting.chance(boundary, confidence)
+            (result,) = cascade.sampler.sample(logits[row : row + 1], [state.sampling], logprobs=False)
+            if result.error is not None or cascade.ends_request(lane, result.token_ids[0]):
+                break
+            if rule.draft_length == 0 and not cascade.drafting.worth(boundary, 1, [chance])[0]:
+                break
+            state.sampling.push(result.token_ids[0])
+            lane.confidences.append(confidence)
+            lane.drafted += 1
+            if row == len(guesses) or guesses[row].token != result.token_ids[0]:
+                token = result.token_ids[0]  # whose state is not there yet
+                break
+            right += 1
+            if lane.drafted == lane.row.drafts:
+                break
+        tails.append(states[1 : right + 1])
+        if guesses:
+            del state.drafts[before + right :]
+            judged = token is not None and right < len(guesses)
+            lookup.note(guesser, guesses, right, ended=not judged)
+            lookup.note_pass(boundary, 1, len(guesses), right)
+            lane.looked_up += len(guesses)
+            lane.found += right
+            if right < len(guesses):
+                state.retract(known + before + right)
+        if token is None:
+            break
+        state.drafts.append(token)
+        guesses = _guesses(cascade, boundary, lane, guesser, chance)
+        state.drafts += [guess.token for guess in guesses]
+        states = shallow_pass(cascade, boundary, [lane], len(guesses))
+        tails.append(states[:1])
+        passes += 1
+        if lane.drafted == lane.row.drafts:
+            break
+    state.sampling.restore()
+    if lane.drafted:
+        lane.tail = joined([tail for tail in tails if tail.shape[0]])
+        cascade.drafting.note_passes(lane.drafted, passes)
+
+
+def _guesses(cascade: Cascade, boundary: int, lane: Lane, guesser: Guesser, chance: float) -> list[Guess]:
+    """What goes behind the newest draft into its pass. chance: that the drafts so far are right."""
+    lookup, most = cascade.draft_lookup, lane.row.drafts - lane.drafted
+    if most < 1:
+        return []
+    guesses = lookup.guess(guesser, lane.sequence.tokens, min(most, lookup.longest), chance, lane.state.drafts)
+    chances, rest = [], chance * guesser.trust
+    for nth, guess in enumerate(guesses):
+        if cascade.ends_request(lane, guess.token):
+            del guesses[nth:]
+            break
+        rest *= guess.chance
+        chances.append(rest)
+    return guesses[: lookup.choose(boundary, 1, [chances])[0]] if chances else []
+
+
+def shallow_pass(cascade: Cascade, boundary: int, lanes: Sequence[Lane], more: int = 0) -> Tensor:
+    """The newest draft of each lane through the first segments: states [lanes, H]. more: of a lane alone, so many
+    drafts before its newest one too; states [1 + more, H]."""
     decoder = cascade.decoder
     ends = [len(lane.sequence.tokens) + len(lane.state.drafts) for lane in lanes]
-    placed, order = place([(lane.state, end - 1, end) for lane, end in zip(lanes, ends, strict=True)])
+    placed, order = place([(lane.state, end - 1 - more, end) for lane, end in zip(lanes, ends, strict=True)])
     batch = Batch(placed, decoder.spec, decoder.backend, cascade.page_size)
     hidden = decoder.embed(torch.from_numpy(token_ids(placed)).to(decoder.backend.device))
     for segment in range(boundary):
         start, cost = time.perf_counter(), cascade.clock()
         hidden = decoder.run_batch(segment, hidden, batch)
-        cascade.note(segment, len(lanes), cascade.clock() - cost)
+        cascade.note((SegmentCosts.VERIFY if more else 0) + segment, hidden.shape[0], cascade.clock() - cost)
         seconds = time.perf_counter() - start
         for lane, end in zip(lanes, ends, strict=True):
             lane.frontiers[segment] = end

@@ -109,7 +109,9 @@ def load_runner(folder: Path, config: EngineConfig) -> ModelRunner:
     if config.dynamic_graph:
         runner.profile()
         if config.lookup and device.type == "cpu":  # on a GPU nothing was measured yet
-            runner.cascade.lookup.use(load_table(folder))
+            table = load_table(folder)
+            for controller in (runner.cascade.lookup, runner.cascade.draft_lookup):
+                controller.use(table)
     return runner
 
 

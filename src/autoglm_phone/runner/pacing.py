@@ -16,8 +16,9 @@ from autoglm_phone.graph.lookup import LookupController
 
 
 class Pacing:
-    """costs: of each pass, by rows. drafting, ahead, lookup, gate: when drafts, writing ahead, guesses from n-grams and
-    exits pay. experience: what requests that are over found at their exits. passes: seconds of all of them so far.
+    """costs: of each pass, by rows. drafting, ahead, lookup, draft_lookup, gate: when drafts, writing ahead, guesses
+    from n-grams (behind tokens of `confidence`, behind drafts) and exits pay. experience: what requests that are over
+    found at their exits. passes: seconds of all of them so far.
 
     Args:
         device: "cpu" or "cuda".
@@ -32,6 +33,7 @@ class Pacing:
         self.drafting = DraftController(num_segments, self.costs)
         self.ahead = AheadController(num_segments, self.costs, self.drafting)
         self.lookup = LookupController(self.costs)
+        self.draft_lookup = LookupController(self.costs)
         self.gate = ExitGate(num_segments, self.costs)
         self.experience = Experience()
 
@@ -61,5 +63,6 @@ class Pacing:
         self.drafting.forget()
         self.ahead.forget()
         self.lookup.forget()
+        self.draft_lookup.forget()
         self.gate = ExitGate(self._num_segments, self.costs)
         self.experience = Experience()

@@ -42,6 +42,7 @@ class RequestState:
     drafts: list[int] = field(default_factory=list)
     looks: list[tuple[Look, int]] = field(default_factory=list)  # and which of its rows is meant
     guesser: Guesser | None = None  # guesses from n-grams, once there were any
+    draft_guesser: Guesser | None = None  # the same, behind drafts
     waited: int = 0  # steps that its newest token has waited for company behind the first segment
     calm: int = 0  # tokens since the last one that its exit was unsure of
     _tables: list[Ints] = field(default_factory=list)
