@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from autoglm_phone.engine.request import EngineRequest
-from autoglm_phone.graph.ahead import CALM, COMPARE, FIRST_REST, PLEASED, ROUND, AheadController
+from autoglm_phone.graph.ahead import CALM, COMPARE, FIRST_REST, PLEASED, ROUND, AheadController, Trust
 from autoglm_phone.graph.controller import ahead_cost, table_of
 from autoglm_phone.graph.costs import SegmentCosts
 from autoglm_phone.graph.drafting import DraftController
@@ -330,6 +330,17 @@ def test_wrong_guesses_of_one_confidence_are_a_warning_for_others():
     ahead.note_guess(1, 0.65, False)
     ahead.forget()
     assert ahead.chance(1, 0.85) == before
+
+
+def test_wrong_guesses_of_a_request_are_a_warning_for_its_own_above_all():
+    ahead, own = controller(SegmentCosts()), Trust()
+    before = ahead.chance(1, 0.85)
+    for _ in range(2):
+        ahead.note_guess(1, 0.65, False, own)
+    assert ahead.chance(1, 0.85, own) < 0.75 * ahead.chance(1, 0.85) < 0.75 * before
+    for _ in range(100):
+        ahead.note_guess(1, 0.65, True, own)
+    assert ahead.chance(1, 0.85, own) == before
 
 
 def crowd(ahead: AheadController, count: int, steps: int, faster: float) -> list[bool]:

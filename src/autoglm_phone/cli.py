@@ -89,7 +89,8 @@ def serve(
         float, typer.Option(help="Share of answers that leaving early may turn wrong; 0: none.")
     ] = 0.01,
     lookup: Annotated[
-        bool, typer.Option(help="Guess tokens from n-grams where exits are sure and behind drafts: the same tokens, sooner.")
+        bool,
+        typer.Option(help="Guess tokens from n-grams (exits, drafts): the same tokens, sooner."),
     ] = True,
     exits: Annotated[
         str | None,

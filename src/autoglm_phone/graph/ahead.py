@@ -33,6 +33,24 @@ WEIGHT = 0.05  # of the newest deep pass in the average of their rows
 MOST_ROWS = 64  # a deep pass over more catches up with a prompt: no guide to those to come
 FRESH = 16  # decisions for which the costs are not looked up again
 TRUST, TRUST_FADE = 2.0, 0.97  # guesses that the chances by confidence are believed for at first; of older guesses
+OWN_TRUST, OWN_FADE = 1.0, 0.9  # the same, for the guesses of one request
+
+
+@dataclass(slots=True)
+class Trust:
+    """How far one request's guesses keep what their chances promise. right: those that were; expected: what their
+    chances add up to, both fading."""
+
+    right: float = OWN_TRUST
+    expected: float = OWN_TRUST
+
+    @property
+    def share(self) -> float:
+        return min(1.0, self.right / self.expected)
+
+    def note(self, chance: float, right: bool) -> None:
+        self.right = OWN_TRUST + OWN_FADE * (self.right - OWN_TRUST) + right
+        self.expected = OWN_TRUST + OWN_FADE * (self.expected - OWN_TRUST) + chance
 
 
 @dataclass
@@ -111,8 +129,10 @@ class AheadController:
         self._unsure[min(calm, CALM)].observe(not sure, 1)
         self._overall.observe(not sure, 1)
 
-    def note_guess(self, depth: int, confidence: float, right: bool) -> None:
-        """A guess made with this confidence, after `depth` segments, was judged by a deeper one."""
+    def note_guess(self, depth: int, confidence: float, right: bool, own: Trust | None = None) -> None:
+        """A guess made with this confidence, after `depth` segments, was judged by a deeper one. own: its request's."""
+        if own is not None:
+            own.note(self._drafting.chance(depth, confidence), right)
         self._expected = TRUST + TRUST_FADE * (self._expected - TRUST) + self._drafting.chance(depth, confidence)
         self._right = TRUST + TRUST_FADE * (self._right - TRUST) + right
         self._drafting.note_guess(depth, confidence, right)
@@ -144,10 +164,10 @@ class AheadController:
         """Chance that an exit is not sure of a token, so many sure ones after the last unsure one."""
         return self._unsure[min(calm, CALM)].value
 
-    def chance(self, depth: int, confidence: float) -> float:
+    def chance(self, depth: int, confidence: float, own: Trust | None = None) -> float:
         """That a guess of this confidence is right. Each confidence learns for itself, and a wrong guess costs a step:
-        where guesses of all confidences fall short of what was expected, all are believed less."""
-        trust = min(1.0, self._right / self._expected)
+        where guesses of all confidences, or of this request, fall short of what was expected, all are believed less."""
+        trust = min(1.0 if own is None else own.share, self._right / self._expected)
         return min(trust * self._drafting.chance(depth, confidence), 0.99)
 
     def worth(self, depth: int, count: int, standing: Sequence[tuple[float, int]]) -> list[bool]:

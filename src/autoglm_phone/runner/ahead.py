@@ -107,7 +107,7 @@ class Writer:
         sure = self.lane.forced or confidence >= self.lane.sequence.rule.thresholds[boundary]
         self.calm = self.calm + 1 if sure else 0
         if not sure:
-            self.chance *= cascade.ahead.chance(boundary, confidence)
+            self.chance *= cascade.ahead.chance(boundary, confidence, self.lane.state.trust)
         return sure
 
 
@@ -326,7 +326,7 @@ def _decide(
             token, place.logprobs = result.token_ids[0], result.logprobs
         guess, place.token, place.boundary = place.token, token, boundary
         if guess is not None:
-            cascade.ahead.note_guess(ahead.boundary, place.confidence, guess == token)
+            cascade.ahead.note_guess(ahead.boundary, place.confidence, guess == token, state.trust)
         if index < len(state.drafts):
             ahead.right += guess == token
         if guess != token:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from autoglm_phone.engine.sequence import Sequence
+from autoglm_phone.graph.ahead import Trust
 from autoglm_phone.graph.exits import ExitHistory
 from autoglm_phone.graph.kv import DROPPING, NARROW, Extent
 from autoglm_phone.graph.lookup import Guesser
@@ -43,6 +44,7 @@ class RequestState:
     looks: list[tuple[Look, int]] = field(default_factory=list)  # and which of its rows is meant
     guesser: Guesser | None = None  # guesses from n-grams, once there were any
     draft_guesser: Guesser | None = None  # the same, behind drafts
+    trust: Trust = field(default_factory=Trust)  # in its guesses behind tokens that its exit was unsure of
     waited: int = 0  # steps that its newest token has waited for company behind the first segment
     calm: int = 0  # tokens since the last one that its exit was unsure of
     _tables: list[Ints] = field(default_factory=list)
