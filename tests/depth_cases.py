@@ -20,6 +20,7 @@ from autoglm_phone.graph.plan import ExitPolicy, Plan
 from autoglm_phone.models.glm4v.model import Glm4vModel, Prompt
 from autoglm_phone.models.glm4v.reference import make_tiny_checkpoint
 from autoglm_phone.runner.weights import ExitWeights
+from native_cases import save_case
 
 TOLERANCE = 1e-4
 RANK = 8
@@ -150,6 +151,52 @@ def make_glm4v(folder: Path) -> Glm4vDepths:
     model = Glm4vDepths.from_folder(make_tiny_checkpoint(folder, seed=1))
     model.folder = folder  # type: ignore[attr-defined]
     return model  # type: ignore[return-value]
+
+
+# Fixtures, each named by the variable that a test file gives it.
+
+SLIDING = {"layer_types": ["full_attention", "sliding_attention"] * 3, "sliding_window": 7, "attention_sinks": 2}
+
+
+def native_fixture(*, agreeing: bool = True, **fields: Any) -> Any:
+    """A native case of six layers, exits after 1, 3 and 5 of them. fields: of its configuration."""
+
+    @pytest.fixture(scope="module")
+    def native(tmp_path_factory) -> NativeDepths:
+        case = save_case(tmp_path_factory.mktemp("native"), **fields)
+        return make_agreeing(case) if agreeing else NativeDepths(case)
+
+    return native
+
+
+def glm4v_fixture() -> Any:
+    """Segments of one layer, four of them."""
+
+    @pytest.fixture(scope="module")
+    def glm4v(tmp_path_factory):
+        return make_glm4v(tmp_path_factory.mktemp("glm4v"))
+
+    return glm4v
+
+
+def each_of(*names: str) -> Any:
+    """These fixtures, one after the other."""
+
+    @pytest.fixture(params=names)
+    def each(request):
+        return request.getfixturevalue(request.param)
+
+    return each
+
+
+def each_named(*names: str) -> Any:
+    """The same, with their names."""
+
+    @pytest.fixture(params=names)
+    def each(request) -> tuple[str, Any]:
+        return request.param, request.getfixturevalue(request.param)
+
+    return each
 
 
 def engine_for(reference: Any, planner: FixedPlans | None = None, **fields: Any) -> Engine:

@@ -20,34 +20,23 @@ from depth_cases import (
     SAMPLED,
     Even,
     FixedPlans,
-    NativeDepths,
     Record,
     check,
     drive,
+    each_named,
     engine_for,
-    make_agreeing,
-    make_glm4v,
+    glm4v_fixture,
+    native_fixture,
     same_logprobs,
 )
-from native_cases import clip, make_request, picture, save_case
+from native_cases import clip, make_request, picture
 
 PROMPT = list(range(30, 50))
 LEVELS = {"native": (0.05, 0.1, 0.2), "glm4v": (0.02, 0.04, 0.08)}
 
-
-@pytest.fixture(scope="module")
-def native(tmp_path_factory) -> NativeDepths:
-    return make_agreeing(save_case(tmp_path_factory.mktemp("native")))
-
-
-@pytest.fixture(scope="module")
-def glm4v(tmp_path_factory):
-    return make_glm4v(tmp_path_factory.mktemp("glm4v"))
-
-
-@pytest.fixture(params=["native", "glm4v"])
-def family(request) -> tuple[str, Any]:
-    return request.param, request.getfixturevalue(request.param)
+native = native_fixture()
+glm4v = glm4v_fixture()
+family = each_named("native", "glm4v")
 
 
 def ask(name: str, prompt: list[int], media=(), **sampling) -> EngineRequest:
@@ -159,12 +148,34 @@ def test_sampled_tokens_are_those_without(family, exits):
             same_logprobs(ours, plain, request.request_id)
 
 
-def test_pictures_and_sound_too(native):
-    requests = [
-        ask("picture", PROMPT, [picture(2, 2, 1, 3)]),
-        ask("sound", PROMPT, [clip(8, 1, 5)]),
-        ask("text", PROMPT),
+def with_media(*prompts):
+    """Requests with a picture, with sound and with neither."""
+    media = {"picture": [picture(2, 2, 1, 3)], "sound": [clip(8, 1, 5)], "text": []}
+    return [ask(name, prompt, items) for (name, items), prompt in zip(media.items(), prompts, strict=True)]
+
+
+def at_random(dice, share):
+    """`worth` of a controller that lets any lane with a guess write on with this chance."""
+    return lambda depth, count, standing: [
+        any(chance < 1 for chance, _ in standing) and dice.random() < share for _ in standing
     ]
+
+
+def repeating(seed, count):
+    """Requests that repeat themselves, every other one with a picture."""
+    return [
+        ask(f"r{i}", [20 + 7 * i + seed] * (9 + i), [picture(2, 2, i, 3)] if i % 2 else [], max_tokens=30)
+        for i in range(count)
+    ]
+
+
+def tight(dice):
+    """Few pages, and a small budget of tokens."""
+    return {"kv_cache_memory": 90 * 6 * 2 * 2 * 16 * 4 * 8 // 6, "max_num_batched_tokens": dice.choice([5, 9, 40])}
+
+
+def test_pictures_and_sound_too(native):
+    requests = with_media(PROMPT, PROMPT, PROMPT)
     plain, _, _ = confident(native, requests, {1: 0.1, 3: 0.2}, longest=0)
     ours, engine, _ = confident(native, requests, {1: 0.1, 3: 0.2})
     same(requests, ours, plain)
@@ -176,20 +187,12 @@ def test_pictures_and_sound_too(native):
 def test_it_makes_no_difference_when_one_writes_on(native, seed):
     """Lanes stop and go on at random, few pages, small budgets, preemption: always the same tokens."""
     dice = random.Random(seed)
-
-    def sometimes(depth, count, standing):
-        return [any(chance < 1 for chance, _ in standing) and dice.random() < 0.7 for _ in standing]
-
-    requests = [
-        ask(f"r{i}", [20 + 7 * i + seed] * (9 + i), [picture(2, 2, i, 3)] if i % 2 else [], max_tokens=30)
-        for i in range(4)
-    ]
+    requests = repeating(seed, 4)
     thresholds = {1: 0.1, 3: 0.15, 5: 0.2}
-
-    tight = {"kv_cache_memory": 90 * 6 * 2 * 2 * 16 * 4 * 8 // 6, "max_num_batched_tokens": dice.choice([5, 9, 40])}
+    narrow = tight(dice)
     plain, _, _ = confident(native, requests, thresholds, longest=0, before=ask_all)
     ours, engine, _ = confident(
-        native, requests, thresholds, worth=sometimes, before=ask_all, arrivals=[0, 1, 5, 9], **tight
+        native, requests, thresholds, worth=at_random(dice, 0.7), before=ask_all, arrivals=[0, 1, 5, 9], **narrow
     )
     same(requests, ours, plain)
     check(native, requests, ours)

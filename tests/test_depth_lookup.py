@@ -13,33 +13,33 @@ from depth_cases import (
     SAMPLED,
     Even,
     FixedPlans,
-    NativeDepths,
     Record,
     check,
+    each_named,
     engine_for,
-    make_agreeing,
-    make_glm4v,
+    glm4v_fixture,
+    native_fixture,
     same_logprobs,
     step,
     watch,
 )
-from native_cases import clip, picture, save_case
-from test_depth_ahead import LEVELS, PROMPT, ask, ask_all, confident, same, thresholds_of
+from test_depth_ahead import (
+    LEVELS,
+    PROMPT,
+    ask,
+    ask_all,
+    at_random,
+    confident,
+    repeating,
+    same,
+    thresholds_of,
+    tight,
+    with_media,
+)
 
-
-@pytest.fixture(scope="module")
-def native(tmp_path_factory) -> NativeDepths:
-    return make_agreeing(save_case(tmp_path_factory.mktemp("native")))
-
-
-@pytest.fixture(scope="module")
-def glm4v(tmp_path_factory):
-    return make_glm4v(tmp_path_factory.mktemp("glm4v"))
-
-
-@pytest.fixture(params=["native", "glm4v"])
-def family(request):
-    return request.param, request.getfixturevalue(request.param)
+native = native_fixture()
+glm4v = glm4v_fixture()
+family = each_named("native", "glm4v")
 
 
 def oracle(requests, plain: Record, right: float, seed: int = 0, most: int = 5) -> Callable:
@@ -119,11 +119,7 @@ def test_sampled_tokens_are_those_without(family, exits, longest):
 
 
 def test_pictures_and_sound_too(native):
-    requests = [
-        ask("picture", PROMPT, [picture(2, 2, 1, 3)]),
-        ask("sound", PROMPT[1:], [clip(8, 1, 5)]),
-        ask("text", PROMPT[2:]),
-    ]
+    requests = with_media(PROMPT, PROMPT[1:], PROMPT[2:])
     thresholds = {1: 0.05, 3: 0.1}
     plain, _, _ = confident(native, requests, thresholds, longest=0)
     ours, engine, _ = confident(native, requests, thresholds, lookup=5, before=oracle(requests, plain, 0.8))
@@ -136,26 +132,19 @@ def test_pictures_and_sound_too(native):
 def test_it_makes_no_difference_what_is_guessed(native, seed):
     """Guesses and writing on stop at random, few pages, small budgets, preemption, one request alone or four."""
     dice = random.Random(seed)
-
-    def sometimes(depth, count, standing):
-        return [any(chance < 1 for chance, _ in standing) and dice.random() < 0.5 for _ in standing]
-
-    requests = [
-        ask(f"r{i}", [20 + 7 * i + seed] * (9 + i), [picture(2, 2, i, 3)] if i % 2 else [], max_tokens=30)
-        for i in range(dice.choice([1, 4]))
-    ]
+    requests = repeating(seed, dice.choice([1, 4]))
     thresholds = {1: 0.06, 3: 0.1, 5: 0.2}
-    tight = {"kv_cache_memory": 90 * 6 * 2 * 2 * 16 * 4 * 8 // 6, "max_num_batched_tokens": dice.choice([5, 9, 40])}
+    narrow = tight(dice)
     plain, _, _ = confident(native, requests, thresholds, longest=0, before=ask_all)
     ours, engine, _ = confident(
         native,
         requests,
         thresholds,
-        worth=sometimes,
+        worth=at_random(dice, 0.5),
         lookup=5,
         before=both(ask_all, oracle(requests, plain, dice.choice([0.5, 0.9]), seed)),
         arrivals=[0, 1, 5, 9][: len(requests)],
-        **tight,
+        **narrow,
     )
     same(requests, ours, plain)
     check(native, requests, ours)

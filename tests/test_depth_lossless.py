@@ -14,40 +14,26 @@ from autoglm_phone.graph.drafting import FIRST_DRAFTS, FIRST_REST, KNOWN, LONGES
 from autoglm_phone.graph.plan import ExitPolicy, GraphRequest
 from depth_cases import (
     SAMPLED,
+    SLIDING,
     Even,
     FixedPlans,
     NativeDepths,
     check,
     drive,
+    each_of,
     engine_for,
-    make_agreeing,
-    make_glm4v,
+    glm4v_fixture,
+    native_fixture,
     same_logprobs,
 )
-from native_cases import make_request, picture, save_case
+from native_cases import make_request, picture
 
 PROMPT = list(range(30, 50))
 
-
-@pytest.fixture(scope="module")
-def native(tmp_path_factory) -> NativeDepths:
-    return make_agreeing(save_case(tmp_path_factory.mktemp("native")))
-
-
-@pytest.fixture(scope="module")
-def sliding(tmp_path_factory) -> NativeDepths:
-    fields = {"layer_types": ["full_attention", "sliding_attention"] * 3, "sliding_window": 7, "attention_sinks": 2}
-    return make_agreeing(save_case(tmp_path_factory.mktemp("sliding"), **fields))
-
-
-@pytest.fixture(scope="module")
-def glm4v(tmp_path_factory):
-    return make_glm4v(tmp_path_factory.mktemp("glm4v"))
-
-
-@pytest.fixture(params=["native", "sliding", "glm4v"])
-def reference(request):
-    return request.getfixturevalue(request.param)
+native = native_fixture()
+sliding = native_fixture(**SLIDING)
+glm4v = glm4v_fixture()
+reference = each_of("native", "sliding", "glm4v")
 
 
 def ask(name: str, prompt: list[int], media=(), **sampling) -> EngineRequest:

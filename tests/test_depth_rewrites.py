@@ -8,25 +8,25 @@ import pytest
 
 from autoglm_phone.engine.request import EngineRequest, ThinkingBudget
 from autoglm_phone.graph.plan import ExitPolicy, GraphRequest
-from depth_cases import FixedPlans, NativeDepths, Record, check, drive, engine_for, make_glm4v, step, watch
-from native_cases import make_request, save_case
+from depth_cases import (
+    FixedPlans,
+    Record,
+    check,
+    drive,
+    each_of,
+    engine_for,
+    glm4v_fixture,
+    native_fixture,
+    step,
+    watch,
+)
+from native_cases import make_request
 
 PROMPT = list(range(30, 50))
 
-
-@pytest.fixture(scope="module")
-def native(tmp_path_factory) -> NativeDepths:
-    return NativeDepths(save_case(tmp_path_factory.mktemp("native")))  # exits after 1, 3 and 5 of 6 layers
-
-
-@pytest.fixture(scope="module")
-def glm4v(tmp_path_factory):
-    return make_glm4v(tmp_path_factory.mktemp("glm4v"))  # segments of one layer, four of them
-
-
-@pytest.fixture(params=["native", "glm4v"])
-def reference(request):
-    return request.getfixturevalue(request.param)
+native = native_fixture(agreeing=False)
+glm4v = glm4v_fixture()
+reference = each_of("native", "glm4v")
 
 
 def ask(name: str, prompt: list[int], **sampling) -> EngineRequest:

@@ -9,31 +9,26 @@ import pytest
 
 from autoglm_phone.graph.lookup import FIRST_REST, Guess
 from autoglm_phone.graph.plan import ExitPolicy
-from depth_cases import SAMPLED, FixedPlans, NativeDepths, Record, check, drive, engine_for, make_agreeing, make_glm4v
+from depth_cases import (
+    SAMPLED,
+    SLIDING,
+    FixedPlans,
+    NativeDepths,
+    Record,
+    check,
+    drive,
+    each_of,
+    engine_for,
+    glm4v_fixture,
+    native_fixture,
+)
 from depth_cases import same_logprobs as same_logprobs_of
-from native_cases import save_case
 from test_depth_lossless import PROMPT, ask
 
-
-@pytest.fixture(scope="module")
-def native(tmp_path_factory) -> NativeDepths:
-    return make_agreeing(save_case(tmp_path_factory.mktemp("native")))
-
-
-@pytest.fixture(scope="module")
-def sliding(tmp_path_factory) -> NativeDepths:
-    fields = {"layer_types": ["full_attention", "sliding_attention"] * 3, "sliding_window": 7, "attention_sinks": 2}
-    return make_agreeing(save_case(tmp_path_factory.mktemp("sliding"), **fields))
-
-
-@pytest.fixture(scope="module")
-def glm4v(tmp_path_factory):
-    return make_glm4v(tmp_path_factory.mktemp("glm4v"))
-
-
-@pytest.fixture(params=["native", "sliding", "glm4v"])
-def reference(request):
-    return request.getfixturevalue(request.param)
+native = native_fixture()
+sliding = native_fixture(**SLIDING)
+glm4v = glm4v_fixture()
+reference = each_of("native", "sliding", "glm4v")
 
 
 def run(reference, request, truth: list[int] | None, right: float, depth=None, visitors=()) -> tuple[Record, Any]:

@@ -21,6 +21,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from operator import mul
 
 from autoglm_phone.graph.costs import SPIKE, SegmentCosts
 from autoglm_phone.graph.gate import Shares
@@ -256,6 +258,11 @@ class LookupController:
         if known is not None:
             seconds = known + BESIDE * (min(seconds, SPIKE * max(known, CARE)) - known)
         self._beside[key] = seconds
+
+
+def chances_of(guesses: Sequence[Guess], chance: float) -> list[float]:
+    """That the first guess is right, the first two, … chance: that the first one is judged, and believed."""
+    return list(accumulate((guess.chance for guess in guesses), mul, initial=chance))[1:]
 
 
 def _best(rates: Sequence[Shares], said: tuple[int, float] | None, seen: tuple[int, int] | None) -> Guess | None:

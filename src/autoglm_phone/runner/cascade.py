@@ -12,11 +12,13 @@ The idea of sharing one exact cache between depths is that of self-speculative d
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 from torch import Tensor
 
 from autoglm_phone.engine.interface import Row
 from autoglm_phone.graph.costs import SegmentCosts
+from autoglm_phone.graph.lookup import Guess
 from autoglm_phone.runner.decoder import Decoder
 from autoglm_phone.runner.lane import Lane
 from autoglm_phone.runner.pacing import Pacing
@@ -59,6 +61,10 @@ class Cascade(Pacing):
         """A draft of it would be the last: there is nothing to write ahead."""
         sampling = lane.sequence.sampling
         return token in sampling.stop_token_ids or (not sampling.ignore_eos and token in self.sampler.eos_token_ids)
+
+    def before_end(self, lane: Lane, guesses: Sequence[Guess]) -> list[Guess]:
+        """The guesses before the first that would end the request: nothing is read behind it."""
+        return list(takewhile(lambda guess: not self.ends_request(lane, guess.token), guesses))
 
     def head(self, states: Tensor, boundary: int) -> Tensor:
         """Logits [rows, V] of states after so many segments."""

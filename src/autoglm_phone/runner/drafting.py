@@ -18,7 +18,7 @@ from torch import Tensor
 from autoglm_phone.engine.interface import RowResult
 from autoglm_phone.engine.request import TokenLogprob
 from autoglm_phone.graph.costs import SegmentCosts
-from autoglm_phone.graph.lookup import Guess, Guesser
+from autoglm_phone.graph.lookup import Guess, Guesser, chances_of
 from autoglm_phone.runner.batch import Batch
 from autoglm_phone.runner.exits import confidences
 from autoglm_phone.runner.lane import Lane, Reading
@@ -140,14 +140,8 @@ def _guesses(cascade: Cascade, boundary: int, lane: Lane, guesser: Guesser, chan
     if most < 1:
         return []
     guesses = lookup.guess(guesser, lane.sequence.tokens, min(most, lookup.longest), chance, lane.state.drafts)
-    chances, rest = [], chance * guesser.trust
-    for nth, guess in enumerate(guesses):
-        if cascade.ends_request(lane, guess.token):
-            del guesses[nth:]
-            break
-        rest *= guess.chance
-        chances.append(rest)
-    return guesses[: lookup.choose(boundary, 1, [chances])[0]] if chances else []
+    guesses = cascade.before_end(lane, guesses)
+    return guesses[: lookup.choose(boundary, 1, [chances_of(guesses, chance * guesser.trust)])[0]] if guesses else []
 
 
 def shallow_pass(cascade: Cascade, boundary: int, lanes: Sequence[Lane], more: int = 0) -> Tensor:

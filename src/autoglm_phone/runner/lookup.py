@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from autoglm_phone.engine.interface import Steering
-from autoglm_phone.graph.lookup import Guess, Guesser
+from autoglm_phone.graph.lookup import Guess, Guesser, chances_of
 from autoglm_phone.runner.ahead import Ahead, Place, Writer, ask, may_hold, take_pages
 from autoglm_phone.runner.drafting import is_plain
 from autoglm_phone.runner.lane import Lane
@@ -52,16 +52,13 @@ def look_up(run: Run, steering: Steering) -> None:
             state.guesser = controller.guesser(state.kind)
         sure = 1.0 if lane.forced else 1 - run.cascade.ahead.unsure(state.calm)
         guesses = controller.guess(state.guesser, lane.sequence.tokens, most, sure)
-        for place, guess in enumerate(guesses):
-            if run.cascade.ends_request(lane, guess.token):  # nothing is read behind it
-                del guesses[place:]
-                break
+        guesses = run.cascade.before_end(lane, guesses)
         if guesses:
             depth = lane.sequence.rule.goal
             found.append((lane, Lookup(state.guesser, guesses, sure * state.guesser.trust)))
     if not found:
         return
-    chains = [_chances(lookup) for _, lookup in found]
+    chains = [chances_of(lookup.guesses, lookup.chance) for _, lookup in found]
     counts = controller.choose(depth, len(run.lanes), chains)
     for (lane, lookup), count in zip(found, counts, strict=True):
         count = min(count, take_pages(lane, depth, count + 1, steering) - 1) if count else 0
@@ -71,15 +68,6 @@ def look_up(run: Run, steering: Steering) -> None:
         lane.state.drafts[:] = [guess.token for guess in lookup.guesses]
         lane.lookup, lookup.rows = lookup, count
         lane.end += count
-
-
-def _chances(lookup: Lookup) -> list[float]:
-    """That the first guess is right, the first two, …"""
-    chances, chance = [], lookup.chance
-    for guess in lookup.guesses:
-        chance *= guess.chance
-        chances.append(chance)
-    return chances
 
 
 def _most(run: Run, lane: Lane) -> int:
